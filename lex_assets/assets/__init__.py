@@ -1,0 +1,1 @@
+"""One module per stage, in pipeline order. An asset loads its inputs, calls one core function and describes the result."""

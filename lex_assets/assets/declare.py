@@ -1,0 +1,115 @@
+"""What every asset of the pipeline has in common: owners, kinds, storage, and how failures are told apart.
+
+A `LexError` is permanent: the run fails at once with its one line. A lost connection is retryable. Anything else is a
+defect and keeps its traceback.
+"""
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Callable
+from typing import Any, Literal, get_args, get_origin
+
+import dagster as dg
+from pydantic import BaseModel, Field, create_model
+
+from lex_assets.partitions import domain_partitions
+from lex_assets.resources.gpu import GPU_POOL
+from lex_assets.schemas import LexError
+
+OWNERS = ["team:search"]
+RETRIES = 3
+RETRY_WAIT_S = 30.0
+
+
+def stage_asset(
+    *,
+    group: str,
+    kinds: set[str],
+    code_version: str,
+    partitioned: bool = True,
+    gpu: bool = False,
+    **options: Any,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`dg.asset` with the pipeline's conventions; `options` go to `dg.asset` unchanged."""
+
+    def declare(compute: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(
+            group_name=group,
+            kinds=kinds | {"python"},
+            owners=OWNERS,
+            code_version=code_version,
+            partitions_def=domain_partitions if partitioned else None,
+            io_manager_key="tables",
+            pool=GPU_POOL if gpu else None,
+            **options,
+        )(reporting_failures(compute))
+
+    return declare
+
+
+def reporting_failures(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """`compute` with permanent failures reported in one line and connection failures retried."""
+
+    @functools.wraps(compute)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return compute(*args, **kwargs)
+        except LexError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        except (ConnectionError, TimeoutError) as error:
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_WAIT_S) from error
+
+    return wrapped
+
+
+def run_config(settings: type) -> type[dg.Config]:
+    """The Dagster run config of a core settings class: the same fields, defaults and descriptions, written once.
+
+    `settings` is a pydantic model or a dataclass. Literals become strings and tuples lists; the core class checks their
+    values when `core_settings` builds it.
+    """
+    fields = {name: (_config_type(kind), default) for name, kind, default in _fields(settings)}
+    return create_model(f"{settings.__name__}Run", __base__=dg.Config, __doc__=settings.__doc__, **fields)
+
+
+def core_settings(config: dg.Config, settings: type) -> Any:
+    """The core settings object that `config` describes. Raises LexError naming the field that is out of range."""
+    names = {name for name, _, _ in _fields(settings)}
+    values = {name: value for name, value in config.model_dump().items() if name in names}
+    try:
+        return settings(**values)
+    except ValueError as error:
+        raise LexError(f"configuration of {settings.__name__}: {_first_problem(error)}; correct the run config") from error
+
+
+def _fields(settings: type) -> list[tuple[str, Any, Any]]:
+    hints = typing.get_type_hints(settings)
+    if issubclass(settings, BaseModel):
+        return [(name, hints[name], field) for name, field in settings.model_fields.items()]
+    return [(field.name, hints[field.name], _dataclass_default(field)) for field in dataclasses.fields(settings)]
+
+
+def _dataclass_default(field: dataclasses.Field) -> Any:
+    description = field.metadata.get("description", "")
+    if field.default_factory is not dataclasses.MISSING:
+        return Field(default_factory=field.default_factory, description=description)
+    return Field(default=field.default, description=description)
+
+
+def _config_type(kind: Any) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return type(arguments[0])
+    if origin is tuple:
+        return list[arguments[0]]
+    if origin is frozenset or origin is set:
+        return list[arguments[0]]
+    return kind
+
+
+def _first_problem(error: ValueError) -> str:
+    if hasattr(error, "errors"):
+        problem = error.errors()[0]
+        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (got {problem.get('input')!r})"
+    return str(error)

@@ -1,0 +1,24 @@
+"""Where the raw documents are and which domain each belongs to."""
+
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+
+class RawDocumentsResource(dg.ConfigurableResource):
+    """Raw files as downloaded: law.go.kr JSON, AI-Hub MRC JSON, Markdown statutes, JSONL; formats are detected per file."""
+
+    root: str = Field("data/sample", description="원문 폴더. Folder that is read recursively.")
+    domain_rules: str = Field("", description="도메인 규칙 YAML 경로; 비우면 기본 규칙. Domain rule file; empty means the packaged one.")
+    workers: int = Field(1, ge=1, description="파일을 읽는 프로세스 수. Processes that parse files.")
+
+    @property
+    def path(self) -> Path:
+        """The raw folder, absolute."""
+        return Path(self.root).expanduser().resolve()
+
+    @property
+    def rules_path(self) -> Path | None:
+        """The domain rule file, or None for the packaged rules."""
+        return Path(self.domain_rules).expanduser().resolve() if self.domain_rules else None
