@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -54,8 +54,15 @@ class Unit:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Unit:
-        """Inverse of `dataclasses.asdict`."""
+        """Inverse of `to_dict` (and of `dataclasses.asdict`)."""
         return cls(**{**raw, "children": [cls.from_dict(child) for child in raw.get("children", [])]})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, empty fields left out; `from_dict` restores the unit. Much cheaper than `dataclasses.asdict`."""
+        values = {name: value for name, value in self.__dict__.items() if value and name != "children"}
+        if self.children:
+            values["children"] = [child.to_dict() for child in self.children]
+        return values | {"kind": self.kind}
 
     def walk(self) -> Iterable[Unit]:
         """This unit and all below it, in document order."""
@@ -86,7 +93,7 @@ class Document:
     def row(self) -> dict[str, Any]:
         """The document as a row of the `documents` table; the tree becomes JSON."""
         values = {name: getattr(self, name) for name in DOCUMENTS.names if name not in ("tree", "meta")}
-        tree = json.dumps(asdict(self.tree), ensure_ascii=False)
+        tree = json.dumps(self.tree.to_dict(), ensure_ascii=False)
         return values | {"tree": tree, "meta": json.dumps(self.meta, ensure_ascii=False, sort_keys=True)}
 
     @classmethod
@@ -253,6 +260,20 @@ TRIPLETS = TableSchema(
         "negatives": Column(pl.List(NEGATIVE), "hard negatives with every rank and score that led to them"),
     },
     ("query_id",),
+)
+CANDIDATES = TableSchema(
+    "candidates",
+    {
+        "query_id": Column(_TEXT, "query"),
+        "passage_id": Column(_TEXT, "passage proposed as a negative"),
+        "pool": Column(_TEXT, "where it came from: lexical, dense, both or random"),
+        "rank_lexical": Column(pl.Int32, "rank in lexical search; null when not found there", nullable=True),
+        "rank_dense": Column(pl.Int32, "rank in dense search; null when not found there", nullable=True),
+        "score_dense": Column(pl.Float32, "cosine to the query", nullable=True),
+        "score_rerank": Column(pl.Float32, "logit of the cross-encoder; null when it was not scored", nullable=True),
+        "verdict": Column(_TEXT, "hard, mid or random (selected); survivor, not_reranked, duplicate, false_negative_*"),
+    },
+    ("query_id", "passage_id"),
 )
 RUN = TableSchema(
     "run",

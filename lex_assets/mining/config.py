@@ -12,33 +12,56 @@ class MiningConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(42, description="난수 시드. Seed of the mid and random selection.")
-    pool_lexical: int = Field(50, ge=0, description="어휘 검색 후보 수(질의당). Candidates per query from lexical search.")
-    pool_dense: int = Field(50, ge=0, description="밀집 검색 후보 수(질의당). Candidates per query from dense search.")
-    hard: int = Field(4, ge=0, description="가장 어려운 음성 수. Negatives per query taken from the top of the survivors.")
-    mid: int = Field(3, ge=0, description="중간 난도 음성 수. Negatives per query drawn from the other survivors.")
-    random: int = Field(0, ge=0, description="무작위 음성 수. Negatives per query drawn from outside the pools.")
+    seed: int = Field(default=42, description="난수 시드. Seed of the mid and random selection.")
+    pool_lexical: int = Field(
+        default=50, ge=0, description="어휘 검색 후보 수(질의당). Candidates per query from lexical search."
+    )
+    pool_dense: int = Field(
+        default=50, ge=0, description="밀집 검색 후보 수(질의당). Candidates per query from dense search."
+    )
+    hard: int = Field(
+        default=4, ge=0, description="가장 어려운 음성 수. Negatives per query taken from the top of the survivors."
+    )
+    mid: int = Field(
+        default=3, ge=0, description="중간 난도 음성 수. Negatives per query drawn from the other survivors."
+    )
+    random: int = Field(
+        default=0, ge=0, description="무작위 음성 수. Negatives per query drawn from outside the pools."
+    )
     reference: Literal["lowest", "highest"] = Field(
-        "lowest", description="임계값 기준 정답. Which positive of the query sets the threshold: its lowest or highest score."
+        default="lowest",
+        description="임계값 기준 정답. Which positive of the query sets the threshold: its lowest or highest score.",
     )
     dense_margin: float = Field(
-        0.05, ge=0, description="밀집 점수 여유(비율). A candidate is dropped above reference - margin * |reference|, cosine."
+        default=0.05,
+        ge=0,
+        description="밀집 점수 여유(비율). A candidate is dropped above reference - margin * |reference|, cosine.",
     )
     rerank_margin: float = Field(
-        0.5, ge=0, description="재순위 점수 여유(로짓). A candidate is dropped above reference - margin, logits."
+        default=0.5,
+        ge=0,
+        description="재순위 점수 여유(로짓). A candidate is dropped above reference - margin, logits.",
     )
     neighbour_factor: float = Field(
-        2.0, ge=1, description="인용 이웃의 여유 배수. Margins are this many times wider for siblings and citation neighbours."
+        default=2.0,
+        ge=1,
+        description="인용 이웃의 여유 배수. Margins are this many times wider for siblings and citation neighbours.",
     )
     rerank_chunk: int = Field(
-        16, ge=1, description="재순위 한 차례의 후보 수. Candidates scored per query and round; a query with enough stops."
+        default=16,
+        ge=1,
+        description="재순위 한 차례의 후보 수. Candidates scored per query and round; a query with enough stops.",
     )
-    rerank_depth: int = Field(48, ge=1, description="재순위 최대 후보 수(질의당). Most candidates scored per query.")
+    rerank_depth: int = Field(
+        default=48, ge=1, description="재순위 최대 후보 수(질의당). Most candidates scored per query."
+    )
     enough: float = Field(
-        1.5, ge=1, description="충분한 생존 배수. A query has enough at this many times the negatives that are wanted."
+        default=1.5,
+        ge=1,
+        description="충분한 생존 배수. A query has enough at this many times the negatives that are wanted.",
     )
-    batch_size: int = Field(64, ge=1, description="재순위 배치(쌍). Pairs per forward pass of the reranker.")
-    examples: int = Field(20, ge=0, description="보고서 예시 수. Examples in the report.")
+    batch_size: int = Field(default=64, ge=1, description="재순위 배치(쌍). Pairs per forward pass of the reranker.")
+    examples: int = Field(default=20, ge=0, description="보고서 예시 수. Examples in the report.")
 
     @property
     def wanted(self) -> int:

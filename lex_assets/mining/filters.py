@@ -1,0 +1,72 @@
+"""False-negative filters: which candidates are probably unlabelled answers.
+
+Each rule compares a candidate's score with that of the query's own positives, on the same model, so that no rule
+depends on how a model is calibrated. What a rule drops keeps its scores and carries the rule's name as verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from lex_assets.mining.config import MiningConfig
+
+KEY = ["query_id", "passage_id"]
+RRF_K = 60  # only orders the reranking budget, so the usual constant will do
+
+
+def thresholds(positives: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
+    """Per query the reference positive's scores: query_id, reference_dense, reference_rerank (null: no model)."""
+    pick = pl.Expr.min if config.reference == "lowest" else pl.Expr.max
+    return positives.group_by("query_id").agg(
+        reference_dense=pick(pl.col("score_dense")), reference_rerank=pick(pl.col("score_rerank"))
+    )
+
+
+def suspicious_dense(config: MiningConfig) -> pl.Expr:
+    """True where the cosine says unlabelled answer. The margin is a share of |reference|: a share of a negative
+    reference would move the threshold up instead of down."""
+    limit = pl.col("reference_dense") - config.dense_margin * _widen(config) * pl.col("reference_dense").abs()
+    return (pl.col("score_dense") > limit).fill_null(False)
+
+
+def suspicious_rerank(config: MiningConfig) -> pl.Expr:
+    """True where the reranker's logit says unlabelled answer."""
+    limit = pl.col("reference_rerank") - config.rerank_margin * _widen(config)
+    return (pl.col("score_rerank") > limit).fill_null(False)
+
+
+def _widen(config: MiningConfig) -> pl.Expr:
+    return pl.when("neighbour").then(config.neighbour_factor).otherwise(1.0)
+
+
+def with_neighbours(
+    pool: pl.DataFrame, relevant: pl.DataFrame, corpus: pl.DataFrame, neighbours: Mapping[str, Iterable[str]]
+) -> pl.DataFrame:
+    """`pool` with `neighbour`: the candidate shares its article with a positive, or a citation links the two."""
+    parents = corpus.select("passage_id", "parent_id")
+    near = relevant.join(parents, on="passage_id").select("query_id", "parent_id").unique()
+    links = [(a, b) for one, others in neighbours.items() for other in others for a, b in ((one, other), (other, one))]
+    linked = pl.DataFrame(links, schema={"parent_id": pl.String, "other": pl.String}, orient="row").unique()
+    cited = near.join(linked, on="parent_id").select("query_id", parent_id="other")
+    flagged = pl.concat([near, cited]).unique().with_columns(neighbour=pl.lit(True))
+    joined = pool.join(parents, on="passage_id").join(flagged, on=["query_id", "parent_id"], how="left")
+    return joined.with_columns(pl.col("neighbour").fill_null(False)).drop("parent_id")
+
+
+def judge_dense(pool: pl.DataFrame, corpus: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
+    """`pool` (with scores, references, neighbour) plus verdict and `fused`, sorted by query and fused rank, best first.
+
+    Of survivors that are equivalent to each other only the best is kept; the others are `duplicate`."""
+    ranks = [(1 / (RRF_K + pl.col(rank))).fill_null(0.0) for rank in ("rank_lexical", "rank_dense")]
+    verdict = pl.when(suspicious_dense(config)).then(pl.lit("false_negative_dense")).otherwise(pl.lit("survivor"))
+    judged = (
+        pool.join(corpus.select("passage_id", "equivalence_id"), on="passage_id")
+        .with_columns(fused=pl.sum_horizontal(ranks), score_rerank=pl.lit(None, pl.Float32), verdict=verdict)
+        .sort(["query_id", "fused", "passage_id"], descending=[False, True, False])
+    )
+    same = pl.when(pl.col("equivalence_id") == "").then("passage_id").otherwise("equivalence_id")
+    twin = pl.struct("query_id", "verdict", same).is_first_distinct().not_() & (pl.col("verdict") == "survivor")
+    judged = judged.with_columns(verdict=pl.when(twin).then(pl.lit("duplicate")).otherwise("verdict"))
+    return judged.drop("equivalence_id")
