@@ -1,0 +1,125 @@
+"""Assemble, all domains at once: the corpus, the citation graph, labelled queries and their split."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from lex_assets.assets.declare import core_settings, run_config, stage_asset
+from lex_assets.assets.describe import column_lineage, counts, data_version, markdown_table, table_metadata
+from lex_assets.io_managers.parquet import missing_message
+from lex_assets.passages.corpus import build_corpus, corpus_hash
+from lex_assets.queries.labelled import LabelConfig, labelled_queries as label
+from lex_assets.queries.split import SplitConfig, assign_split
+from lex_assets.schemas import CITATIONS, DOCUMENTS, DOMAINS, PASSAGES, QRELS, QUERIES, SETS, LexError
+
+LabelRun = run_config(LabelConfig)
+SplitRun = run_config(SplitConfig)
+
+Tables = dict[str, pl.LazyFrame]
+Partitions = dict[str, Tables]
+
+
+class CorpusRun(dg.Config):
+    """Which domains make up the corpus."""
+
+    domains: list[str] = Field(list(DOMAINS), description="말뭉치에 넣을 도메인. Domains that enter the corpus.")
+
+
+@stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
+def corpus(config: CorpusRun, passages: Partitions) -> dg.MaterializeResult:
+    """모든 도메인의 검색 단위, 중복 제거. All passages of all domains, one row per passage_id, equivalences marked."""
+    require_partitions("passages", config.domains, passages)
+    table = build_corpus([PASSAGES.validate(passages[domain]["passages"].collect()) for domain in config.domains])
+    tables = {"passages": table}
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=dg.DataVersion(corpus_hash(table)[:16]),
+        metadata=table_metadata(PASSAGES, table, partitioned=False)
+        | {
+            "dagster/column_lineage": column_lineage({name: [("passages", name)] for name in PASSAGES.names}),
+            "도메인별 · by domain": counts(table, "domain"),
+            "동치류 · equivalence classes": table["equivalence_id"].n_unique(),
+        },
+    )
+
+
+@stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
+def citation_graph(raw_documents: Partitions, corpus: Tables) -> dg.MaterializeResult:
+    """인용 → 정확한 조문·판례. Every citation resolved to an article or decision, or refused with a reason."""
+    from lex_assets.citations.resolve import citation_graph as build
+
+    table = build(all_documents(raw_documents), PASSAGES.validate(corpus["passages"].collect()))
+    tables = {"citations": table}
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=data_version(tables),
+        metadata=table_metadata(CITATIONS, table, partitioned=False)
+        | {"종류별 · by kind": counts(table, "kind"), "해석 결과 · by reason": counts(table, "reason")},
+    )
+
+
+@stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
+def labelled_queries(
+    config: LabelRun, raw_documents: Partitions, corpus: Tables, citation_graph: Tables
+) -> dg.MaterializeResult:
+    """사람이 붙인 정답: 판시사항→조문, 판시사항→판례, 시행령→법, MRC 질문→문맥. Labels that come free with the documents."""
+    queries, qrels = label(
+        all_documents(raw_documents),
+        PASSAGES.validate(corpus["passages"].collect()),
+        CITATIONS.validate(citation_graph["citations"].collect()),
+        core_settings(config, LabelConfig),
+    )
+    tables = {"queries": queries, "qrels": qrels}
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=data_version(tables),
+        metadata=table_metadata(QUERIES, queries, partitioned=False)
+        | {"정답 수 · qrels": qrels.height, "출처별 · by origin": counts(queries, "origin")},
+    )
+
+
+@stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
+def split(config: SplitRun, labelled_queries: Tables, corpus: Tables) -> dg.MaterializeResult:
+    """학습·검증·승격·시험 분할, 두 가지 방식(처음 보는 질문, 처음 보는 법). Sets and both held-out regimes, one table."""
+    qrels = QRELS.validate(labelled_queries["qrels"].collect())
+    queries = assign_split(
+        QUERIES.validate(labelled_queries["queries"].collect()),
+        qrels,
+        PASSAGES.validate(corpus["passages"].collect()),
+        core_settings(config, SplitConfig),
+    )
+    tables = {"queries": queries, "qrels": qrels}
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=data_version(tables),
+        metadata=table_metadata(QUERIES, queries, partitioned=False)
+        | {
+            "dagster/column_lineage": column_lineage({name: [("labelled_queries", name)] for name in QUERIES.names}),
+            "분할 · sets": _split_table(queries),
+        },
+    )
+
+
+def require_partitions(asset: str, domains: list[str], found: Partitions) -> None:
+    """Raise LexError with the command to run for the first domain of `asset` that has not been materialized."""
+    unknown = [domain for domain in domains if domain not in DOMAINS]
+    if unknown:
+        raise LexError(f"domain {unknown[0]!r} is not known; choose from {', '.join(DOMAINS)}")
+    missing = [domain for domain in domains if domain not in found]
+    if missing:
+        raise LexError(missing_message(asset, missing[0]))
+
+
+def all_documents(raw_documents: Partitions) -> pl.DataFrame:
+    """The documents of every materialized domain, by id."""
+    frames = [tables["documents"].collect() for _, tables in sorted(raw_documents.items())]
+    return DOCUMENTS.validate(pl.concat(frames)).sort("doc_id")
+
+
+def _split_table(queries: pl.DataFrame) -> dg.MetadataValue:
+    table = queries.group_by("domain", "regime", "origin").agg(
+        *[(pl.col("set") == name).sum().alias(name) for name in (*SETS, "dropped")]
+    )
+    return markdown_table(table.columns, table.sort("domain", "regime", "origin").rows())

@@ -1,0 +1,61 @@
+"""Ingest, per domain: raw files to documents, documents to passages."""
+
+from typing import Any
+
+import dagster as dg
+
+from lex_assets.assets.declare import core_settings, run_config, stage_asset
+from lex_assets.assets.describe import column_lineage, counts, data_version, markdown_table, table_metadata
+from lex_assets.passages.build import PassageConfig, build_passages
+from lex_assets.resources.raw import RawDocumentsResource
+from lex_assets.schemas import DOCUMENTS, PASSAGES
+
+QUARANTINE_SHOWN = 50
+
+PassageRun = run_config(PassageConfig)
+
+
+@stage_asset(group="ingest", kinds={"json"}, code_version="1")
+def raw_documents(context: dg.AssetExecutionContext, raw: RawDocumentsResource) -> dg.MaterializeResult:
+    """원문 → 문서 트리. Raw files parsed to document trees; what cannot be read is quarantined and listed, the rest kept."""
+    from lex_assets.sources.domains import DomainRules
+    from lex_assets.sources.read import ingest
+
+    rules = DomainRules.load(raw.rules_path)
+    found = ingest(raw.path, rules, domain=context.partition_key, workers=raw.workers, progress=context.log.info)
+    tables = {"documents": found.documents, "quarantine": found.quarantine}
+    shown = found.documents.drop("tree", "meta")
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=data_version(tables),
+        metadata=table_metadata(DOCUMENTS, shown, partitioned=True)
+        | {
+            "원문 폴더 · raw folder": raw.root,
+            "종류별 · by source": counts(found.documents, "source_type"),
+            "격리 건수 · quarantined": found.quarantine.height,
+            "격리 목록 · quarantine": markdown_table(
+                found.quarantine.columns, found.quarantine.head(QUARANTINE_SHOWN).rows()
+            ),
+        },
+    )
+
+
+@stage_asset(group="ingest", kinds={"polars"}, code_version="1")
+def passages(
+    context: dg.AssetExecutionContext, config: PassageRun, raw_documents: dict[str, Any]
+) -> dg.MaterializeResult:
+    """문서 → 검색 단위(항, 조, 별표 조각, 판결요지, 문맥). Documents cut into retrievable passages with stable ids."""
+    documents = DOCUMENTS.validate(raw_documents["documents"].collect())
+    table = build_passages(documents, core_settings(config, PassageConfig))
+    tables = {"passages": table}
+    sources = {"passage_id": "doc_id", "doc_id": "doc_id", "text": "tree", "context": "title", "family": "family"}
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=data_version(tables),
+        metadata=table_metadata(PASSAGES, table, partitioned=True)
+        | {
+            "dagster/column_lineage": column_lineage({c: [("raw_documents", s)] for c, s in sources.items()}),
+            "단위별 · by unit": counts(table, "unit"),
+            "글자 수 중앙값 · median characters": float(table["text"].str.len_chars().median() or 0),
+        },
+    )

@@ -1,0 +1,47 @@
+"""The code location: assembly and nothing else. Loading it imports no model library and does no I/O."""
+
+import os
+
+import dagster as dg
+
+from lex_assets.assets import assemble, ingest, train
+from lex_assets.checks import ALL_CHECKS
+from lex_assets.io_managers.parquet import ParquetIOManager
+from lex_assets.jobs import ALL_JOBS
+from lex_assets.resources.gpu import GpuResource
+from lex_assets.resources.models import BaseModelsResource
+from lex_assets.resources.raw import RawDocumentsResource
+from lex_assets.resources.store import StoreResource
+from lex_assets.schedules import weekly_remine
+from lex_assets.sensors import automation, run_failure_alert
+
+
+def resources() -> dict[str, object]:
+    """The pipeline's resources, pointed by environment variables; run config may override each field."""
+    env = os.environ.get
+    store = StoreResource(root=env("LEX_STORE", "data/store"))
+    return {
+        "store": store,
+        "tables": ParquetIOManager(store=store),
+        "raw": RawDocumentsResource(
+            root=env("LEX_RAW", "data/sample"),
+            domain_rules=env("LEX_DOMAIN_RULES", ""),
+            workers=int(env("LEX_WORKERS", "1")),
+        ),
+        "models": BaseModelsResource(retriever=env("LEX_RETRIEVER", "builtin"), reranker=env("LEX_RERANKER", "builtin")),
+        "gpu": GpuResource(profile=env("LEX_GPU_PROFILE", "")),
+    }
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Assets, checks, jobs, the schedule and the sensors of lex_assets."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([ingest, assemble, train]),
+        asset_checks=ALL_CHECKS,
+        jobs=ALL_JOBS,
+        schedules=[weekly_remine],
+        sensors=[run_failure_alert, automation],
+        resources=resources(),
+        executor=dg.multi_or_in_process_executor,
+    )

@@ -1,0 +1,37 @@
+"""The three jobs, in the order in which they run, and re-mining.
+
+`ingest` (per domain) → `assemble` (all domains at once) → `train` (per domain). `remine` repeats what a new champion or
+new documents change: mining → training → report → champion; it touches neither the corpus nor the leaderboard.
+"""
+
+import dagster as dg
+
+TRAINED = ("hard_negative_triplets", "retriever_adapter", "reranker_adapter", "eval_report", "champion")
+
+ingest_job = dg.define_asset_job(
+    "ingest",
+    dg.AssetSelection.groups("ingest"),
+    description="원문 → 문서 → 검색 단위. Raw documents to passages, one run per domain.",
+)
+assemble_job = dg.define_asset_job(
+    "assemble",
+    dg.AssetSelection.groups("assemble"),
+    description="말뭉치, 인용, 정답, 분할. Corpus, citations, labels and split over all domains.",
+)
+train_job = dg.define_asset_job(
+    "train",
+    dg.AssetSelection.groups("train") - dg.AssetSelection.assets("mining_model"),
+    description="질문 생성, 채굴, 학습, 평가, 승격. Synthetic questions to champion, one run per domain.",
+)
+leaderboard_job = dg.define_asset_job(
+    "leaderboard",
+    dg.AssetSelection.assets("leaderboard"),
+    description="모든 도메인의 성적표. All adapters, domains and metrics over time.",
+)
+remine_job = dg.define_asset_job(
+    "remine",
+    dg.AssetSelection.assets(*TRAINED),
+    description="다시 채굴하고 학습. Mining to champion with the current champion as the mining model.",
+)
+
+ALL_JOBS = [ingest_job, assemble_job, train_job, leaderboard_job, remine_job]

@@ -1,0 +1,183 @@
+"""The whole graph in one command: ingest → assemble → train for every domain, in this process.
+
+`python -m lex_assets.pipeline --raw FOLDER --store FOLDER` is what `make demo` and `make real` run. It uses the same
+jobs, resources and instance as the UI, so everything it made can be looked at with `make ui` afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from lex_assets.schemas import DOMAINS, LexError
+from lex_assets.sources.archives import unpacked
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import polars as pl
+
+MEMORY_SAMPLE_S = 0.05
+MIB = 2**20
+
+console = Console()
+
+
+@dataclass
+class MemoryMeter:
+    """Resident memory of this process, sampled in the background. Linux only; elsewhere the samples stay empty."""
+
+    samples: list[tuple[float, float]] = field(default_factory=list)  # (unix seconds, MiB)
+
+    @contextmanager
+    def running(self) -> Iterator[MemoryMeter]:
+        """Sample until the body ends."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._sample_until, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            stop.set()
+            thread.join()
+
+    def peak_mib(self, start: float, end: float) -> float:
+        """Largest sample between two times, in MiB; 0 where there is none."""
+        return max((mib for at, mib in self.samples if start <= at <= end), default=0.0)
+
+    def _sample_until(self, stop: threading.Event) -> None:
+        statm, page = Path("/proc/self/statm"), os.sysconf("SC_PAGE_SIZE")
+        while statm.exists() and not stop.wait(MEMORY_SAMPLE_S):
+            self.samples.append((time.time(), int(statm.read_text().split()[1]) * page / MIB))
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one asset took in one run."""
+
+    asset: str
+    partition: str
+    seconds: float
+    peak_mib: float
+
+
+def run_pipeline(instance: dg.DagsterInstance, run_config: dict[str, Any], meter: MemoryMeter) -> list[StageCost]:
+    """Run the jobs in order on `instance`. Raises LexError with the first failure's cause."""
+    from lex_assets.definitions import defs
+
+    definitions = defs()
+    costs: list[StageCost] = []
+    plan = [("ingest", d) for d in DOMAINS] + [("assemble", "")] + [("train", d) for d in DOMAINS] + [("leaderboard", "")]
+    for job_name, partition in plan:
+        console.print(f"[bold]▶ {job_name}[/bold] {partition}")
+        job = definitions.resolve_job_def(job_name)
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=partition or None,
+            run_config=_config_for(job, run_config),
+            raise_on_error=False,
+        )
+        costs += _costs(result, partition, meter)
+        if not result.success:
+            raise LexError(_cause(result))
+    return costs
+
+
+def _config_for(job: dg.JobDefinition, run_config: dict[str, Any]) -> dict[str, Any]:
+    names = {node.name for node in job.nodes}
+    return {"ops": {name: config for name, config in run_config.get("ops", {}).items() if name in names}}
+
+
+def _costs(result: dg.ExecuteInProcessResult, partition: str, meter: MemoryMeter) -> list[StageCost]:
+    started = {e.step_key: e.timestamp for e in result.all_events if e.event_type_value == "STEP_START"}
+    ended = {e.step_key: e.timestamp for e in result.all_events if e.event_type_value == "STEP_SUCCESS"}
+    return [
+        StageCost(step, partition, ended[step] - at, meter.peak_mib(at, ended[step]))
+        for step, at in started.items()
+        if step in ended
+    ]
+
+
+def _cause(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            failure = event.step_failure_data
+            if failure.user_failure_data and failure.user_failure_data.description:
+                return f"{event.step_key}: {failure.user_failure_data.description}"
+            return f"{event.step_key}: {failure.error.message.strip() if failure.error else event.message}"
+    return "the run failed; open it in the Dagster UI (make ui)"
+
+
+def print_costs(costs: list[StageCost]) -> None:
+    """Wall time and peak memory of every asset."""
+    table = Table("자산 · asset", "도메인 · domain", "초 · s", "최대 MiB · peak MiB", title="소요 · cost")
+    for cost in costs:
+        table.add_row(cost.asset, cost.partition or "-", f"{cost.seconds:.1f}", f"{cost.peak_mib:.0f}")
+    table.add_row("합계 · total", "", f"{sum(c.seconds for c in costs):.1f}", f"{max(c.peak_mib for c in costs):.0f}")
+    console.print(table)
+
+
+def _prepare_instance() -> Path:
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path("data/dagster").resolve())))
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
+    return home
+
+
+def main(
+    raw: Annotated[Path, typer.Option(help="원문 폴더 · folder of raw documents")] = Path("data/sample"),
+    store: Annotated[Path, typer.Option(help="저장소 폴더 · store folder")] = Path("data/store"),
+    config: Annotated[Path | None, typer.Option(help="실행 설정 YAML · Dagster run config")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="읽기 프로세스 수 · parsing processes")] = 1,
+    exclude: Annotated[list[str] | None, typer.Option(help="원문 폴더에서 뺄 이름 · names to leave out")] = None,
+) -> None:
+    """원문에서 평가된 어댑터까지 한 번에. From raw documents to evaluated adapters, every domain, in one process."""
+    try:
+        _run(raw, store, config, workers, tuple(exclude or ()))
+    except LexError as error:
+        console.print(f"[red]실패 · failed[/red] {error}", soft_wrap=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("[yellow]중단됨 · interrupted[/yellow] 같은 명령을 다시 실행하면 이어집니다 · run the same command again")
+        raise typer.Exit(130) from None
+
+
+def _run(raw: Path, store: Path, config: Path | None, workers: int, exclude: tuple[str, ...]) -> None:
+    _prepare_instance()
+    _require_writable(store)
+    prepared = unpacked(raw.resolve(), store.resolve() / "raw", exclude, progress=console.print)
+    os.environ |= {"LEX_RAW": str(prepared), "LEX_STORE": str(store.resolve()), "LEX_WORKERS": str(workers)}
+    run_config = yaml.safe_load(config.read_text("utf-8")) if config else {}
+    import dagster as dg
+
+    with MemoryMeter().running() as meter:
+        costs = run_pipeline(dg.DagsterInstance.get(), run_config, meter)
+    print_costs(costs)
+    for domain in DOMAINS:
+        print_comparison(domain, store.resolve())
+
+
+def _require_writable(store: Path) -> None:
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        probe = store / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise LexError(f"{store}: cannot write ({error.strerror}); choose another folder with --store") from error
+
+
+if __name__ == "__main__":
+    typer.run(main)
