@@ -6,6 +6,7 @@ import dagster as dg
 
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import column_lineage, counts, data_version, markdown_table, table_metadata
+from lex_assets.assets.progress import progress_log
 from lex_assets.passages.build import PassageConfig, build_passages
 from lex_assets.resources.raw import RawDocumentsResource
 from lex_assets.schemas import DOCUMENTS, PASSAGES
@@ -22,7 +23,7 @@ def raw_documents(context: dg.AssetExecutionContext, raw: RawDocumentsResource) 
     from lex_assets.sources.read import ingest
 
     rules = DomainRules.load(raw.rules_path)
-    found = ingest(raw.path, rules, domain=context.partition_key, workers=raw.workers, progress=context.log.info)
+    found = ingest(raw.path, rules, domain=context.partition_key, workers=raw.workers, progress=progress_log(context.log, "읽기 · reading"))
     tables = {"documents": found.documents, "quarantine": found.quarantine}
     shown = found.documents.drop("tree", "meta")
     return dg.MaterializeResult(

@@ -1,0 +1,37 @@
+"""Progress of long work in the run's log: how far, how fast, how much longer."""
+
+import time
+from collections.abc import Callable
+
+import dagster as dg
+
+REPORT_EVERY_S = 5.0
+
+
+def progress_log(log: dg.DagsterLogManager, what: str) -> Callable[[int, int], None]:
+    """A callback `(done, total)` that logs at most every few seconds, and at the end, with the time that is left."""
+    started = time.monotonic()
+    last = started
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < REPORT_EVERY_S and done < total:
+            return
+        last = now
+        left_s = (now - started) / max(done, 1) * (total - done)
+        log.info(f"{what}: {done:,}/{total:,} ({100 * done / max(total, 1):.0f} %), 남은 시간 · ETA {left_s:.0f} s")
+
+    return report
+
+
+def staged_progress_log(log: dg.DagsterLogManager) -> Callable[[str, int, int], None]:
+    """A callback `(stage, done, total)`: one `progress_log` per stage."""
+    reports: dict[str, Callable[[int, int], None]] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage not in reports:
+            reports[stage] = progress_log(log, stage)
+        reports[stage](done, total)
+
+    return report

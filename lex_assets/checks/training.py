@@ -1,0 +1,3 @@
+"""Checks of what the training side hands over."""
+
+TRAINING_CHECKS: list = []
