@@ -1,0 +1,1 @@
+"""Labelled and synthetic queries, their quality filters and the split."""

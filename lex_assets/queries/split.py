@@ -1,0 +1,216 @@
+"""Which set a query belongs to and how its test is held out: pure functions of ids and the seed, and the checks.
+
+Here: sets, regimes, leak checks. Not here: what a query or its group is (`labelled`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from lex_assets.queries.overlap import near_duplicates
+from lex_assets.schemas import QUERIES, SETS, Document, LexError
+
+LAW_TYPES = ("law", "admin_rule", "markdown", "interpretation")
+"""Source types whose families the unseen-law regime holds out."""
+DROPPED = "dropped"
+Fractions = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How queries are divided.
+
+    seed: of every draw; the default keeps the large codes (민법, 상법, 형법, …) in training and leaves the sets of
+    finance and law enough queries of both regimes · train, valid, promotion, test: shares of split groups, summing
+    to 1 · held_out: share of law families that training never cites · overlap: share of an evaluation query's
+    character n-grams in one training query from which the training query is dropped.
+    """
+
+    seed: int = 25718
+    train: float = 0.7
+    valid: float = 0.1
+    promotion: float = 0.1
+    test: float = 0.1
+    held_out: float = 0.15
+    overlap: float = 0.8
+
+    def __post_init__(self) -> None:
+        if abs(sum(self.fractions) - 1) > 1e-6 or min(self.fractions) < 0:
+            raise LexError(
+                f"split fractions {self.fractions} must be ≥ 0 and sum to 1; correct train, valid, promotion, test"
+            )
+        if not 0 <= self.held_out < 1:
+            raise LexError(f"held_out = {self.held_out} must be at least 0 and below 1")
+
+    @property
+    def fractions(self) -> Fractions:
+        """Shares in the order of SETS."""
+        return self.train, self.valid, self.promotion, self.test
+
+
+def draw(kind: str, name: str, seed: int) -> float:
+    """A number in [0, 1) that depends on these three alone."""
+    digest = hashlib.sha256(f"{kind}\x1f{seed}\x1f{name}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def split_set(group_id: str, seed: int, fractions: Fractions = (0.7, 0.1, 0.1, 0.1)) -> str:
+    """The set of a split group: train, valid, promotion or test."""
+    point, edge = draw("group", group_id, seed), 0.0
+    for name, share in zip(SETS, fractions, strict=True):
+        edge += share
+        if point < edge:
+            return name
+    return SETS[-1]
+
+
+def evaluation_set(group_id: str, seed: int, fractions: Fractions = (0.7, 0.1, 0.1, 0.1)) -> str:
+    """As `split_set` among valid, promotion and test alone: for groups of which nothing may train."""
+    _, *shares = fractions
+    total = sum(shares)
+    if not total:
+        return DROPPED
+    return split_set(group_id, seed, (0.0, shares[0] / total, shares[1] / total, shares[2] / total))
+
+
+def family_is_held_out(family: str, seed: int, fraction: float = 0.15) -> bool:
+    """Whether the unseen-law regime holds this law family (act with its decrees and rules) out of training."""
+    return draw("family", family, seed) < fraction
+
+
+def is_training_document(document: Document, config: SplitConfig, groups: Mapping[str, str] | None = None) -> bool:
+    """Whether a base model may be trained on this document.
+
+    Laws: unless their family is held out. Decisions and MRC contexts: when their split group is in train; `groups` maps
+    document → split group (see `split_groups`), a document that is not in it is its own group.
+    """
+    if document.source_type in LAW_TYPES:
+        return not family_is_held_out(document.family, config.seed, config.held_out)
+    group = (groups or {}).get(document.doc_id, document.doc_id)
+    return split_set(group, config.seed, config.fractions) == "train"
+
+
+def split_groups(queries: pl.DataFrame) -> dict[str, str]:
+    """Document → split group, for the decisions and contexts that queries come from."""
+    return dict(queries.filter(pl.col("origin") != "delegation").select("doc_id", "split_group").unique().iter_rows())
+
+
+def assign_split(
+    queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: SplitConfig | None = None
+) -> pl.DataFrame:
+    """`queries` with `set` and `regime` filled in. Raises LexError when the result leaks.
+
+    A query whose laws are all held out is unseen_law and never trains (train → dropped); one that mixes held-out and
+    other laws is dropped. A training query that nearly repeats an evaluation query is dropped, so that evaluation sets
+    do not change when documents are added.
+    """
+    config = config or SplitConfig()
+    held = _held_share(queries, qrels, corpus, config)
+    shares = [held.get(q, 0.0) for q in queries["query_id"]]
+    groups = zip(queries["split_group"], queries["origin"], shares, strict=True)
+    sets = [_set_of(group, origin, share, config) for group, origin, share in groups]
+    frame = queries.with_columns(set=pl.Series(sets, dtype=pl.String), _held=pl.Series(shares, dtype=pl.Float64))
+    mixed = (pl.col("_held") > 0) & (pl.col("_held") < 1)
+    barred = mixed | ((pl.col("_held") == 1) & (pl.col("set") == "train"))
+    frame = frame.with_columns(
+        regime=pl.when(pl.col("_held") == 1).then(pl.lit("unseen_law")).otherwise(pl.lit("unseen_query")),
+        set=pl.when(barred).then(pl.lit(DROPPED)).otherwise(pl.col("set")),
+    ).drop("_held")
+    frame = _drop(frame, _repeats(frame, config.overlap))
+    frame = _drop(frame, _shared_gold(frame, qrels, corpus))
+    _refuse(_structural_leaks(frame, qrels, corpus))
+    return QUERIES.validate(frame)
+
+
+def _set_of(group: str, origin: str, held_share: float, config: SplitConfig) -> str:
+    """A delegation's group is its law family: when that is held out, nothing of the group can train."""
+    choose = evaluation_set if origin == "delegation" and held_share == 1 else split_set
+    return choose(group, config.seed, config.fractions)
+
+
+def _drop(queries: pl.DataFrame, ids: set[str]) -> pl.DataFrame:
+    gone = pl.col("query_id").is_in(sorted(ids))
+    return queries.with_columns(set=pl.when(gone).then(pl.lit(DROPPED)).otherwise(pl.col("set")))
+
+
+def _held_share(
+    queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: SplitConfig
+) -> dict[str, float]:
+    """Query → share of its law families that are held out; a query for decisions goes by the laws its issue cites."""
+    laws = corpus.filter(pl.col("source_type").is_in(LAW_TYPES)).select("passage_id", "family")
+    families = {f: family_is_held_out(f, config.seed, config.held_out) for f in laws["family"].unique()}
+    gold = qrels.join(laws, on="passage_id").select("query_id", "family").unique()
+    named: dict[str, set[str]] = {}
+    for query_id, family in gold.iter_rows():
+        named.setdefault(query_id, set()).add(family)
+    for query_id, meta in queries.select("query_id", "meta").iter_rows():
+        if query_id not in named and '"families"' in meta:
+            named[query_id] = set(json.loads(meta)["families"])
+    return {q: sum(families.get(f, False) for f in fs) / len(fs) for q, fs in named.items() if fs}
+
+
+def _repeats(queries: pl.DataFrame, threshold: float) -> set[str]:
+    """Training queries that hold ≥ threshold of an evaluation query's n-grams."""
+    frame = queries.filter(pl.col("set") != DROPPED).select("query_id", "set", "text")
+    train = (frame["set"] == "train").to_list()
+    ids = frame["query_id"].to_list()
+    pairs = near_duplicates(frame["text"].to_list(), threshold)
+    found = set()
+    for left, right, of_left, of_right in pairs.select("left", "right", "of_left", "of_right").iter_rows():
+        if train[left] and not train[right] and of_right >= threshold:
+            found.add(ids[left])
+        elif train[right] and not train[left] and of_left >= threshold:
+            found.add(ids[right])
+    return found
+
+
+def _gold_parents(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
+    parents = corpus.select("passage_id", "parent_id")
+    return qrels.join(parents, on="passage_id").join(queries.select("query_id", "set", "regime"), on="query_id")
+
+
+def _shared_gold(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> set[str]:
+    """unseen_law evaluation queries that share a gold article or decision with training."""
+    gold = _gold_parents(queries, qrels, corpus)
+    trained = gold.filter(pl.col("set") == "train").select("parent_id").unique()
+    unseen = gold.filter((pl.col("regime") == "unseen_law") & ~pl.col("set").is_in(["train", DROPPED]))
+    return set(unseen.join(trained, on="parent_id", how="semi")["query_id"])
+
+
+def split_leaks(
+    queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: SplitConfig | None = None
+) -> dict[str, int]:
+    """Counts that must be 0: groups in two sets, near-repeats across training and evaluation, shared gold articles."""
+    config = config or SplitConfig()
+    repeats = {"near_duplicates_of_evaluation": len(_repeats(queries, config.overlap))}
+    return _structural_leaks(queries, qrels, corpus) | repeats
+
+
+def _structural_leaks(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> dict[str, int]:
+    kept = queries.filter(pl.col("set") != DROPPED)
+    sets = kept.group_by("split_group").agg(pl.col("set").n_unique())
+    trained = (kept["set"] == "train") & (kept["regime"] == "unseen_law")
+    return {
+        "groups_in_two_sets": sets.filter(pl.col("set") > 1).height,
+        "unseen_law_gold_in_training": len(_shared_gold(queries, qrels, corpus)),
+        "held_out_law_in_training": int(trained.sum()),
+    }
+
+
+def check_split(
+    queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: SplitConfig | None = None
+) -> dict[str, int]:
+    """`split_leaks`, or LexError when one of them is not 0."""
+    leaks = split_leaks(queries, qrels, corpus, config)
+    _refuse(leaks)
+    return leaks
+
+
+def _refuse(leaks: dict[str, int]) -> None:
+    if any(leaks.values()):
+        raise LexError(f"the split leaks: {leaks}; rebuild labelled_queries and split from the same corpus")

@@ -1,0 +1,85 @@
+"""The queries one domain's models are trained and chosen on: labelled and synthetic, train and valid sets only.
+
+Here: selection and deduplication. Not here: negatives (`mining`), sampling (`training`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import polars as pl
+
+from lex_assets.queries.overlap import near_duplicates
+from lex_assets.schemas import QRELS, QUERIES, LexError
+
+SELECTED = ("train", "valid")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Which queries train.
+
+    max_positives: a training query that cites more articles than this is left out: it names a field of law, not an
+    answer · synthetic: whether generated questions train too · synthetic_in_valid: whether they also choose the model
+    (only sensible where no labels exist) · overlap: share of an evaluation query's character n-grams from which a
+    training query counts as its repetition.
+    """
+
+    max_positives: int = 5
+    synthetic: bool = True
+    synthetic_in_valid: bool = False
+    overlap: float = 0.8
+
+
+def training_queries(
+    labelled: pl.DataFrame,
+    labelled_qrels: pl.DataFrame,
+    synthetic: pl.DataFrame | None,
+    synthetic_qrels: pl.DataFrame | None,
+    domain: str,
+    config: TrainingConfig | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(queries, qrels) of `domain` in the sets train and valid, sorted by id.
+
+    Synthetic questions that repeat an evaluation query of any domain are left out. Raises LexError when nothing is left
+    to train on.
+    """
+    config = config or TrainingConfig()
+    chosen = labelled.filter((pl.col("domain") == domain) & pl.col("set").is_in(SELECTED))
+    chosen = chosen.filter((pl.col("set") != "train") | ~_scattered(chosen, config.max_positives))
+    qrels = labelled_qrels
+    if config.synthetic and synthetic is not None and synthetic_qrels is not None:
+        generated = _usable(synthetic, labelled, domain, config)
+        chosen, qrels = pl.concat([chosen, generated]), pl.concat([labelled_qrels, synthetic_qrels])
+    if not (chosen["set"] == "train").any():
+        raise LexError(
+            f"domain {domain} has no training queries: neither citations, holdings, MRC nor synthetic questions; "
+            "add documents of the domain or materialize synthetic_qa for it"
+        )
+    qrels = qrels.join(chosen.select("query_id"), on="query_id", how="semi")
+    return QUERIES.validate(chosen.sort("query_id")), QRELS.validate(qrels.sort("query_id", "passage_id"))
+
+
+def _scattered(queries: pl.DataFrame, limit: int) -> pl.Series:
+    counts = [len(json.loads(meta).get("articles", ())) > limit for meta in queries["meta"]]
+    return pl.Series(counts, dtype=pl.Boolean)
+
+
+def _usable(synthetic: pl.DataFrame, labelled: pl.DataFrame, domain: str, config: TrainingConfig) -> pl.DataFrame:
+    sets = SELECTED if config.synthetic_in_valid else ("train",)
+    wanted = synthetic.filter((pl.col("domain") == domain) & pl.col("set").is_in(sets))
+    held = labelled.filter(~pl.col("set").is_in(["train", "dropped"]))["text"].unique(maintain_order=True).to_list()
+    repeats = repeated_in(wanted["text"].to_list(), held, config.overlap)
+    return wanted.filter(~pl.Series(repeats, dtype=pl.Boolean))
+
+
+def repeated_in(texts: list[str], held: list[str], threshold: float) -> list[bool]:
+    """For each text, whether it holds ≥ threshold of the n-grams of one of the `held` texts."""
+    found = [False] * len(texts)
+    pairs = near_duplicates([*texts, *held], threshold).filter(
+        (pl.col("left") < len(texts)) & (pl.col("right") >= len(texts)) & (pl.col("of_right") >= threshold)
+    )
+    for left in pairs["left"]:
+        found[left] = True
+    return found
