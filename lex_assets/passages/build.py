@@ -1,7 +1,7 @@
 """Document trees ─► passages: a 항 (or undivided 조), pieces of 별표, holdings, contexts, plain text.
 
-A unit that fits the limit stays whole with everything under it. One that does not is cut at the next level down (호, then
-목), each piece under the head sentence that announces the list; text without structure is cut at sentences.
+A unit that fits the limit stays whole with everything under it. One that does not is cut at the next level down (호,
+then 목), each piece under the head sentence that announces the list; text without structure is cut at sentences.
 """
 
 from __future__ import annotations
@@ -143,9 +143,7 @@ class _Statute:
             passage_id = path if pieces[path] == 1 else f"{path}_w{pieces[path]}"
             until = f"~{label([last])}" if last is not None and last is not chain[-1] else ""
             citation = f"{shared.title} {label(units + chain)}{until}"
-            yield _Piece(
-                passage_id, shared.parent_id, shared.context, text, citation, unit.kind, shared.effective_date
-            )
+            yield _Piece(passage_id, shared.parent_id, shared.context, text, citation, unit.kind, shared.effective_date)
 
     def _annex(self, annex: Unit, path: list[str]) -> Iterator[_Piece]:
         if annex.deleted or (annex.meta.get("section") in FORM_KINDS and not self.config.include_forms):
@@ -153,9 +151,7 @@ class _Statute:
         name = f"{label([annex])} {annex.title}".strip()
         yield from self._chunks(annex, [*path, name], "별표", lambda text, limit: table_chunks(text, limit, SEPARATOR))
 
-    def _chunks(
-        self, unit: Unit, path: list[str], kind: str, cut: Callable[[str, int], list[str]]
-    ) -> Iterator[_Piece]:
+    def _chunks(self, unit: Unit, path: list[str], kind: str, cut: Callable[[str, int], list[str]]) -> Iterator[_Piece]:
         parent = f"{self.doc_id}_{segment(unit)}"
         base = self._unique(parent, unit.effective_date)
         citation = f"{self.title} {label([unit])}" if kind != "text" else self.title

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_SENTENCE = re.compile(r"(?<=[.?!。])\s+(?=\S)|(?<=[;；])\s+")
+# A full stop behind two characters of a word: `가. ` and `1. ` number an item and end no sentence.
+_SENTENCE = re.compile(r"(?<=[가-힣)\]」”’\"'][가-힣)\]」”’\"']\.)\s+|(?<=[?!。;；])\s+")
 
 
 def windows(text: str, limit: int) -> list[str]:
@@ -16,7 +17,7 @@ def windows(text: str, limit: int) -> list[str]:
 
 
 def pack(pieces: Iterable[tuple[str, str]], limit: int) -> list[str]:
-    """Consecutive (glue, piece) joined greedily into texts of at most `limit` characters (single pieces may be longer)."""
+    """Consecutive (glue, piece) joined greedily into texts of at most `limit` characters; longer pieces stay alone."""
     packed: list[str] = []
     for glue, piece in pieces:
         if packed and len(packed[-1]) + len(glue) + len(piece) <= limit:
@@ -27,7 +28,7 @@ def pack(pieces: Iterable[tuple[str, str]], limit: int) -> list[str]:
 
 
 def _fitting(lines: list[str], limit: int) -> Iterable[tuple[str, str]]:
-    """(glue, piece) with every piece within the limit: a line, else its sentences, else runs of words, else characters."""
+    """(glue, piece), every piece within the limit: a line, else its sentences, else runs of words, else characters."""
     for line in filter(None, lines):
         if len(line) <= limit:
             yield "\n", line
@@ -40,8 +41,9 @@ def _fitting(lines: list[str], limit: int) -> Iterable[tuple[str, str]]:
 
 
 def _words(sentence: str, limit: int) -> list[str]:
-    words = [word[start : start + limit] for word in sentence.split(" ") for start in range(0, max(len(word), 1), limit)]
-    return pack(((" ", word) for word in words), limit)
+    words = sentence.split(" ")
+    short = [word[start : start + limit] for word in words for start in range(0, max(len(word), 1), limit)]
+    return pack(((" ", word) for word in short), limit)
 
 
 def last_sentence(text: str) -> str:
@@ -62,7 +64,8 @@ def table_chunks(text: str, limit: int, separator: str) -> list[str]:
         if is_row and not previous_is_row:
             header = line
         if not chunks or size + 1 + len(line) > limit:
-            continues = is_row and previous_is_row and len(header) + 1 + len(line) <= limit and len(header) <= limit // 3
+            fits = len(header) <= limit // 3 and len(header) + 1 + len(line) <= limit
+            continues = is_row and previous_is_row and fits
             chunks.append([header] if continues else [])
             size = len(header) if continues else -1
         chunks[-1].append(line)

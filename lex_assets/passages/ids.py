@@ -12,7 +12,7 @@ from lex_assets.schemas import Unit
 
 
 def article_label(number: str) -> str:
-    """"53의2" ─► "제53조의2"; "4-2의3" ─► "제4-2조의3"."""
+    """ "53의2" ─► "제53조의2"; "4-2의3" ─► "제4-2조의3"."""
     base, _, branch = number.partition("의")
     return f"제{base}조" + (f"의{branch}" if branch else "")
 

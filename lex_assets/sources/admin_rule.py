@@ -7,22 +7,32 @@ officials in 담당자명 and 전화번호 are never read.
 from __future__ import annotations
 
 import re
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from lex_assets.schemas import Document, Unit
-from lex_assets.sources.annex import annexes
-from lex_assets.sources.statute import Outline, article_from_text, article_head, article_key, family_title, heading
+from lex_assets.sources.annex import annexes, words_of
+from lex_assets.sources.statute import (
+    Outline,
+    article_from_text,
+    article_head,
+    article_key,
+    family_title,
+    heading,
+    heaviest_ascending,
+)
 from lex_assets.sources.text import clean, tidy
 from lex_assets.sources.values import SourceError, as_dict, as_list, as_text, field
 
 _ACT = re.compile(r"「([^」]{2,80})」[^「」]{0,20}?\(\s*이하\s*[\"“'‘]법[\"”'’]")
 _ARTICLE_START = re.compile(
-    r"(?:^|(?<=\s))제\d+(?:-\d+)?조(?:의\d+)?(?=\s*\([^()]*(?:\([^()]*\)[^()]*)*\)(?:\s|$|[①-⑳<]|삭)|\s*<?\s*삭\s*제)"
+    r"(?:^|(?<=\s))제\d+(?:-\d+)?조(?:의\d+)?(?=\s*\([^()]*(?:\([^()]*\)[^()]*)*\)(?:\s(?!각\s*호)|$|[①-⑳<]|삭)|\s*<?\s*삭\s*제)"
 )
 _HEADING_RUN = re.compile(
     r"(?:^|(?<=[.>＞\]」)\s]))((?:제\d+(?:편|장|절|관)(?:의\d+)?\s(?:<[^<>]*>|\[[^\[\]]*\]|[^.①-⑳<>\[\]]){0,80}?)+)$"
 )
+_SENTENCE_END = re.compile(r"[.>＞\]。]\s*$")
+_CITES = re.compile(r"[,ㆍ·(「]\s*$|(?:^|\s)(?:법|영|규정|규칙|세칙|같은|동|및|또는|이나|내지|따라|의한|따른)\s*$")
 _HEADING_START = re.compile(r"(?<=\s)(?=제\d+(?:편|장|절|관)(?:의\d+)?\s)")
 
 
@@ -40,7 +50,7 @@ def read_admin_rule(value: dict[str, Any]) -> Document:
         raise SourceError("행정규칙기본정보 has no 행정규칙일련번호 or no 행정규칙명; download the rule again")
     root = _articles(rule.get("조문내용"))
     parent = _parent_act(root)
-    root.children += _addenda(rule.get("부칙")) + annexes(rule.get("별표"))
+    root.children += _addenda(rule.get("부칙")) + annexes(rule.get("별표"), words_of(root))
     return Document(
         doc_id=f"ADM_{rule_id}",
         source_type="admin_rule",
@@ -71,25 +81,36 @@ def _parent_act(root: Unit) -> str:
 def _articles(value: Any) -> Unit:
     outline = Outline()
     items = value if isinstance(value, list) else [value]
-    last: tuple[int, ...] = ()
     for item in items:
-        for piece in _pieces(as_text(item, "조문내용"), last):
-            last = _add_piece(outline, piece, last)
+        for piece in _pieces(as_text(item, "조문내용")):
+            _add_piece(outline, piece)
     return outline.root
 
 
-def _pieces(text: str, last: tuple[int, ...]) -> list[str]:
-    """`text` cut before every heading and article in ascending order; joining the pieces gives the text again."""
-    cuts = [0]
-    for match in _ARTICLE_START.finditer(text):
-        key = article_key(match[0])
-        if match.start() and key > last and _ends_sentence(text[cuts[-1] : match.start()]):
-            run = _HEADING_RUN.search(text, max(cuts[-1], match.start() - 400), match.start())
-            cuts += [*_heading_cuts(text, run), match.start()]
-            last = key
-        elif not match.start():
-            last = max(last, key)
-    return [piece for begin, end in zip(cuts, [*cuts[1:], len(text)], strict=True) if (piece := text[begin:end]).strip()]
+def _pieces(text: str) -> list[str]:
+    """`text` cut before every heading and article; joining the pieces gives the text again.
+
+    A citation (`제4-4조(예외) 각 호의 …`) looks like an article's start. The starts kept are the heaviest ascending
+    run: a citation ahead or back breaks the order, and one behind a particle weighs less than one after a full stop.
+    """
+    found = list(_ARTICLE_START.finditer(text))
+    weights = [_weight(text[: match.start()][-40:]) for match in found]
+    cuts = {0, len(text)}
+    last = 0
+    for place in heaviest_ascending([article_key(match[0]) for match in found], weights):
+        start = found[place].start()
+        cuts |= {start, *_heading_cuts(text, _HEADING_RUN.search(text, max(last, start - 400), start))}
+        last = start
+    return [piece for begin, end in pairwise(sorted(cuts)) if (piece := text[begin:end]).strip()]
+
+
+def _weight(before: str) -> float:
+    """How surely an article starts behind `before`."""
+    if not before.strip():
+        return 1000.0
+    if _SENTENCE_END.search(before):
+        return 2.0
+    return 0.1 if _CITES.search(before) else 1.0
 
 
 def _heading_cuts(text: str, run: re.Match[str] | None) -> list[int]:
@@ -98,21 +119,14 @@ def _heading_cuts(text: str, run: re.Match[str] | None) -> list[int]:
     return [run.start(1), *(m.start() for m in _HEADING_START.finditer(text, run.start(1) + 1, run.end(1)))]
 
 
-def _ends_sentence(before: str) -> bool:
-    """An article starts after a finished text, not behind a particle or a comma as a citation in a sentence does."""
-    return not re.search(r"(?:[,ㆍ·(「]|및|또는|이나|법|영|규정|규칙|세칙|따라|의한|따른|같은)\s*$", before)
-
-
-def _add_piece(outline: Outline, piece: str, last: tuple[int, ...]) -> tuple[int, ...]:
+def _add_piece(outline: Outline, piece: str) -> None:
     head = article_head(tidy(piece))
     if head:
         outline.add(article_from_text(head.number, head.title, head.body))
-        return article_key(head.number)
-    if heading(piece) and len(piece) < 200:
+    elif heading(piece) and len(piece) < 200:
         outline.add_heading_lines(" ".join(piece.split()))
     elif text := clean(piece):
         outline.add(Unit("text", text=text))
-    return last
 
 
 def _addenda(block: Any) -> list[Unit]:

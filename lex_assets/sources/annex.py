@@ -7,7 +7,7 @@ lines of the box, padding and amendment marks go.
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Set
 from typing import Any
 
 from lex_assets.schemas import Unit
@@ -32,15 +32,15 @@ _TITLE_DELETED = re.compile(r"^\s*(?:■[^\[<＜〈]*)?[<＜〈\[]\s*(?:별\s*[�
 _HYPHENATED = re.compile(r"별\s*[표지첨]\s*(?:제\s*)?(\d+)\s*-\s*(\d+)")
 
 
-def annexes(block: Any) -> list[Unit]:
-    """Units of a 별표 block `{"별표단위": …}`; a missing or empty block gives none."""
+def annexes(block: Any, words: Set[str] = frozenset()) -> list[Unit]:
+    """Units of a 별표 block `{"별표단위": …}`; a missing or empty block gives none. words: see `annex_text`."""
     if not block:
         return []
     units = as_list(as_dict(block, "별표").get("별표단위"), "별표단위")
-    return [_annex(as_dict(unit, "별표단위")) for unit in units]
+    return [_annex(as_dict(unit, "별표단위"), words) for unit in units]
 
 
-def _annex(raw: dict[str, Any]) -> Unit:
+def _annex(raw: dict[str, Any], words: Set[str]) -> Unit:
     text = as_text(raw.get("별표내용"), "별표내용")
     title = clean(unescape(field(raw, "별표제목")))
     section = field(raw, "별표구분") or "별표"
@@ -50,7 +50,7 @@ def _annex(raw: dict[str, Any]) -> Unit:
         "별표",
         _number(raw, text),
         title,
-        "" if deleted else annex_text(text),
+        "" if deleted else annex_text(text, words),
         effective_date=field(raw, "별표시행일자"),
         deleted=deleted,
         meta=meta,
@@ -58,7 +58,7 @@ def _annex(raw: dict[str, Any]) -> Unit:
 
 
 def _number(raw: dict[str, Any], text: str) -> str:
-    """"2", "1의2", "1-1" (as the annex writes it), or "" for the only one."""
+    """ "2", "1의2", "1-1" (as the annex writes it), or "" for the only one."""
     number = field(raw, "별표번호").lstrip("0")
     branch = field(raw, "별표가지번호").lstrip("0")
     if not number or not branch:
@@ -76,92 +76,60 @@ def _says_deleted(text: str) -> bool:
     return is_deleted(body, dated=False)
 
 
-def annex_text(text: str) -> str:
-    """Readable text of an annex: tables as rows, wrapped lines joined, marks stripped."""
-    lines = unescape(text).splitlines()
-    width = _wrap_width(lines)
-    out: list[str] = []
+def words_of(root: Unit) -> frozenset[str]:
+    """Words of a document's articles: what tells whether a line of its annexes broke inside a word."""
+    return frozenset(word for unit in root.walk() for word in unit.text.split() if len(word) > 1)
+
+
+def annex_text(text: str, words: Set[str] = frozenset()) -> str:
+    """Readable text of an annex: tables as rows, words that a line break cut joined, marks stripped."""
+    lines: list[str] = []
     table: list[str] = []
-    for line in [*lines, ""]:
-        if _BOX.intersection(line):
+    for line in [*unescape(text).splitlines(), ""]:
+        if not _BOX.isdisjoint(line):
             table.append(line)
             continue
-        if table:
-            out += _table_rows(table)
-            table = []
-        out.append(line)
-    return clean("\n".join(_join_wrapped(out, width)))
+        lines += _table_rows(table, words) if table else []
+        table = []
+        lines.append(line)
+    return clean(_joined(lines, words, "\n"))
 
 
-def _wrap_width(lines: list[str]) -> int:
-    """Width at which lines outside tables are hard-wrapped, 0 when they are not: wrapped annexes pad every line."""
-    plain = [line for line in lines if line.strip() and not _BOX.intersection(line)]
-    padded = sum(line.endswith("  ") for line in plain)
-    if len(plain) < 3 or padded < len(plain) * 0.6:
-        return 0
-    return max(display_width(line.rstrip()) for line in plain)
+def _joined(lines: list[str], words: Set[str], glue: str) -> str:
+    """`lines` joined by `glue`, or by nothing where the break cut a word: fixed-width text breaks anywhere."""
+    text = ""
+    for line in filter(None, (line.strip() for line in lines)):
+        before, after = text[text.rfind(" ") + 1 :], line.split(" ", 1)[0]
+        cut = text and SEPARATOR not in line and before.rpartition("\n")[2] + after in words
+        text = f"{text}{'' if cut or not text else glue}{line}"
+    return text
 
 
-def display_width(text: str) -> int:
-    """Columns that `text` takes in a fixed-width font: wide characters take two."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-_STARTS_ITEM = re.compile(r"\s*(?:[①-⑳○●◦□■▣△▷※*·ㆍ-]|[가-하]\.|\d{1,2}[.)]|[가-하]\)|\([\d가-하]+\)|[IVXⅠ-Ⅻ]+\.|제\d+|비고|[<\[■])")
-
-
-def _join_wrapped(lines: list[str], width: int) -> list[str]:
-    """`lines` with those joined that were cut at `width` in the middle of a sentence."""
-    if not width:
-        return lines
-    joined: list[str] = []
-    full = False
-    for line in lines:
-        # Table rows carry no padding and never continue a sentence.
-        is_row = SEPARATOR in line
-        if full and line.strip() and not is_row and not _STARTS_ITEM.match(line):
-            joined[-1] += _glue(joined[-1], width, line) + line.strip()
-        else:
-            joined.append(line.rstrip())
-        full = not is_row and display_width(line.rstrip()) >= width - 3
-    return joined
-
-
-def _glue(before: str, width: int, after: str) -> str:
-    """Space or nothing between two halves: a line that could have held one more wide character broke at a space."""
-    return " " if display_width(before.splitlines()[-1][-width:]) <= width - 2 or after.startswith("   ") is None else ""
-
-
-def _table_rows(lines: list[str]) -> list[str]:
+def _table_rows(lines: list[str], words: Set[str]) -> list[str]:
     """Rows of one drawn table: a ruled line ends a row; the lines of a cell are joined."""
     rows: list[str] = []
     cells: list[list[str]] = []
     for line in lines:
         pieces = _cells(line)
-        ruled = _RULER.search(line) is not None
-        if cells and (ruled or len(pieces) != len(cells)):
-            rows.append(_row(cells))
+        if cells and (_RULER.search(line) or len(pieces) != len(cells)):
+            rows.append(_row(cells, words))
             cells = []
-        pieces = ["" if _BORDER_PIECE.fullmatch(piece) else piece for piece in pieces]
-        if not any(piece.strip() for piece in pieces):
-            continue
-        cells = cells or [[] for _ in pieces]
-        for cell, piece in zip(cells, pieces, strict=True):
-            cell.append(_without_box(piece).strip())
-    return [*rows, _row(cells)] if cells else rows
+        if any(not _BORDER_PIECE.fullmatch(piece) for piece in pieces if piece):
+            cells = cells or [[] for _ in pieces]
+            for cell, piece in zip(cells, pieces, strict=True):
+                cell.append(_without_box(piece).strip())
+    return [*rows, _row(cells, words)] if cells else rows
 
 
 def _cells(line: str) -> list[str]:
-    pieces = _SPLIT.split(line)
-    if len(pieces) > 2 and not pieces[0].strip():
-        pieces = pieces[1:]
-    return pieces[:-1] if len(pieces) > 1 and not pieces[-1].strip() else pieces
+    """Pieces between the bars; the frame's own bars at both ends open and close no cell."""
+    return _SPLIT.split(line.strip().strip(_BARS + "║"))
 
 
 def _without_box(piece: str) -> str:
     return "".join(character for character in piece if character not in _BOX)
 
 
-def _row(cells: list[list[str]]) -> str:
-    texts = (strip_marks(" ".join(filter(None, cell))) for cell in cells)
-    return SEPARATOR.join(filter(None, (" ".join(text.split()) for text in texts)))
+def _row(cells: list[list[str]], words: Set[str]) -> str:
+    texts = (" ".join(strip_marks(_joined(cell, words, " ")).split()) for cell in cells)
+    return SEPARATOR.join(filter(None, texts))

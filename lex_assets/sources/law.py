@@ -1,7 +1,6 @@
 """law.go.kr law JSON (`{"법령": {...}}` or its inside) ─► Document.
 
-Taken: 기본정보, 조문, 부칙, 별표. Left: 개정문, 제개정이유, 연락부서 and 전화번호 (officials' names and numbers never enter a
-document).
+Taken: 기본정보, 조문, 부칙, 별표. Left: 개정문, 제개정이유, 연락부서 and 전화번호 (officials never enter a document).
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lex_assets.schemas import Document, Unit
-from lex_assets.sources.annex import annexes
+from lex_assets.sources.annex import annexes, words_of
 from lex_assets.sources.statute import Outline, article_head, family_title
 from lex_assets.sources.text import clean, is_deleted
 from lex_assets.sources.values import SourceError, as_dict, as_list, as_text, field
@@ -21,7 +20,7 @@ def is_law(value: dict[str, Any]) -> bool:
 
 
 def read_law(value: dict[str, Any]) -> Document:
-    """One law as a tree of 편 장 절 관 ─► 조 ─► 항 ─► 호 ─► 목, then 부칙 and 별표. Raises SourceError naming the field."""
+    """One law as a tree of 편 장 절 관 ─► 조 ─► 항 ─► 호 ─► 목, then 부칙 and 별표. SourceError names a bad field."""
     law = as_dict(value.get("법령", value), "법령")
     info = as_dict(law.get("기본정보"), "기본정보")
     law_id, title = field(info, "법령ID"), field(info, "법령명_한글")
@@ -29,7 +28,7 @@ def read_law(value: dict[str, Any]) -> Document:
         raise SourceError("기본정보 has no 법령ID or no 법령명_한글; download the law again")
     addenda = _addenda(law.get("부칙"))
     root = _articles(law.get("조문"))
-    root.children += addenda + annexes(law.get("별표"))
+    root.children += addenda + annexes(law.get("별표"), words_of(root))
     promulgated = [unit.effective_date for unit in addenda if unit.effective_date]
     return Document(
         doc_id=f"LAW_{law_id}",

@@ -6,6 +6,7 @@ Articles are `##### 제1조 (목적)`, headings `#` to `####`, paragraphs `**①
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -32,13 +33,13 @@ def is_statute(text: str) -> bool:
 
 
 def read_statute(text: str) -> Document:
-    """One statute. source_type is `law`: what follows treats it like law JSON. Raises SourceError for a bad front matter."""
+    """One statute; source_type is `law`, as for law JSON. Raises SourceError for a bad front matter."""
     front, body = _front_matter(text)
     law_id, title = field(front, "법령ID"), field(front, "제목")
     if not law_id or not title:
         raise SourceError("the front matter has no 법령ID or no 제목; complete it")
     root = _tree(body, title)
-    first = min((unit.effective_date for unit in root.children if unit.kind == "부칙" and unit.effective_date), default="")
+    promulgated = [unit.effective_date for unit in root.children if unit.kind == "부칙" and unit.effective_date]
     return Document(
         doc_id=f"LAW_{law_id}",
         source_type="law",
@@ -53,7 +54,7 @@ def read_statute(text: str) -> Document:
             "kind": field(front, "법령구분"),
             "promulgated": field(front, "공포일자").replace("-", ""),
             "parent_title": family_title(title) if family_title(title) != title else "",
-            "first_promulgated": first,
+            "first_promulgated": min(promulgated, default=""),
             "format": "markdown",
         },
     )
@@ -64,7 +65,7 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
     if not match:
         raise SourceError("no YAML front matter between --- lines; statutes in Markdown need 제목 and 법령ID there")
     try:
-        front = yaml.load(match[1], Loader=_LOADER)  # noqa: S506 - the base loader builds strings, lists and dicts only
+        front = yaml.load(match[1], Loader=_LOADER)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SourceError(f"front matter is not YAML: {' '.join(str(error).split())[:120]}") from None
     if not isinstance(front, dict):
@@ -152,8 +153,7 @@ def _split_addenda(body: str) -> tuple[str, list[Unit]]:
         return body, []
     text = body[match.end() :]
     starts = [found.start() for found in re.finditer(r"^\s*부칙", text, re.MULTILINE)] or [0]
-    bounds = sorted({0, *starts}) + [len(text)]
-    blocks = [text[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    blocks = [text[begin:end] for begin, end in pairwise(sorted({0, *starts, len(text)}))]
     return body[: match.start()], [_addendum(block) for block in blocks if block.strip()]
 
 

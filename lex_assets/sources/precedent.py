@@ -1,6 +1,6 @@
 """Court decisions (law.go.kr DRF fields) ─► Document: numbered issues, holdings, cited articles, cited decisions.
 
-판시사항, 판결요지, 참조조문 and 참조판례 are numbered [1] [2] … and align by number. A field without numbers is number "1".
+판시사항, 판결요지, 참조조문 and 참조판례 are numbered [1] [2] … and align by number; a field without numbers is "1".
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _renumbered(parts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 def numbered(text: str, separator: str) -> list[tuple[str, str]]:
     """(number, text) per numbered part; "[1][2] …" gives its text under both numbers.
 
-    separator: what may stand before a marker besides the start of a line: "/" in citation lists, "\\n" for nothing else.
+    separator: what may precede a marker besides the start of a line: "/" in citation lists, "\\n" for nothing else.
     """
     marks = list(_MARKER[separator].finditer(text))
     if marks:

@@ -72,10 +72,10 @@ def raw_files(raw: Path) -> list[Path]:
     """Files below `raw` in path order; hidden ones and notes such as README.md are left out. LexError without any."""
     raw = Path(raw)
     if not raw.is_dir():
-        raise LexError(f"raw folder {raw} does not exist; give the folder that holds laws/, admin_rules/, precedents/, …")
+        raise LexError(f"raw folder {raw} does not exist; give the folder that holds laws/, precedents/, …")
     files = sorted(_walk(raw), key=lambda path: path.as_posix())
     if not files:
-        raise LexError(f"raw folder {raw} holds no files; put law.go.kr JSON, MRC JSON, JSONL or Markdown statutes there")
+        raise LexError(f"raw folder {raw} holds no files; put law.go.kr JSON, MRC JSON, JSONL or Markdown there")
     return files
 
 
@@ -145,10 +145,11 @@ def _records(path: Path, wanted: Wanted) -> Iterator[_Record]:
     elif suffix == ".md":
         text = decode(path.read_bytes())
         if not is_statute(text):
-            raise SourceError("Markdown without a front matter that names a 법령ID; only statutes are read from Markdown")
+            raise SourceError("Markdown without a front matter that names a 법령ID; only statutes can be read")
         yield "", text, (lambda: read_statute(text)) if wanted("law") else None
     else:
-        raise SourceError(f"not a known format ({suffix or 'no suffix'}); unpack archives, convert to {', '.join(SUFFIXES)}")
+        known = ", ".join(SUFFIXES)
+        raise SourceError(f"not a known format ({suffix or 'no suffix'}); unpack archives, convert to {known}")
 
 
 _SINGLE = (
@@ -176,17 +177,17 @@ def _lines(path: Path, wanted: Wanted) -> Iterator[_Record]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
-                yield f"line {number}", line.decode("utf-8", "replace"), (
-                    (lambda line=line: read_record(parse_json(decode(line)))) if wanted("jsonl") else None
+                yield (
+                    f"line {number}",
+                    line.decode("utf-8", "replace"),
+                    ((lambda line=line: read_record(parse_json(decode(line)))) if wanted("jsonl") else None),
                 )
 
 
 _Batch = tuple[list[dict[str, Any]], list[dict[str, str]], int]
 
 
-def _batches(
-    files: list[Path], raw: Path, rules: DomainRules, domain: str | None, workers: int
-) -> Iterable[_Batch]:
+def _batches(files: list[Path], raw: Path, rules: DomainRules, domain: str | None, workers: int) -> Iterable[_Batch]:
     """Batches in file order, so that the result does not depend on the number of workers."""
     jobs = [(files[start : start + _BATCH], raw, rules, domain) for start in range(0, len(files), _BATCH)]
     if workers <= 1 or len(jobs) == 1:

@@ -14,10 +14,12 @@ from lex_assets.schemas import Unit
 from lex_assets.sources.text import DELETION_MARK, clean, is_deleted, strip_marks
 
 LEVELS = {"편": 0, "장": 1, "절": 2, "관": 3, "소제목": 4}
-"""Depth of headings. 소제목 stands for `제1항 협의상 파양` and `제1목 …` used as headings, not for 항 and 목 of an article."""
+"""Depth of headings. 소제목 is a heading that reads `제1항 협의상 파양`, to tell it from a 항 of an article."""
 
 CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳㉑㉒㉓㉔㉕㉖㉗㉘㉙㉚㉛㉜㉝㉞㉟㊱㊲㊳㊴㊵㊶㊷㊸㊹㊺㊻㊼㊽㊾㊿"
-SYLLABLES = "가나다라마바사아자차카타파하거너더러머버서어저처커터퍼허고노도로모보소오조초코토포호구누두루무부수우주추쿠투푸후"
+SYLLABLES = (
+    "가나다라마바사아자차카타파하거너더러머버서어저처커터퍼허고노도로모보소오조초코토포호구누두루무부수우주추쿠투푸후"
+)
 
 _HEADING = re.compile(r"제\s*(\d+)\s*(편|장|절|관|목|항)(?:의\s*(\d+))?(?=[\s<＜〈]|$)\s*(.*)", re.DOTALL)
 _ARTICLE = re.compile(r"\s*제\s*(\d+(?:-\d+)?)\s*조(?:의\s*(\d+(?:의\d+)?))?(?=[\s(<＜〈\[]|삭제|$)")
@@ -67,6 +69,35 @@ def _closing_bracket(text: str) -> int:
         if depth == 0:
             return position + 1 if character == ")" else 0
     return 0
+
+
+def heaviest_ascending(keys: list[tuple[int, ...]], weights: list[float]) -> list[int]:
+    """Positions of the strictly ascending subsequence of `keys` with the largest sum of positive `weights`.
+
+    O(n log n): a Fenwick tree over the ranks of the keys holds the best sum that ends at or below a rank.
+    """
+    ranks = {key: rank for rank, key in enumerate(sorted(set(keys)), start=1)}
+    best: list[tuple[float, int]] = [(0.0, -1)] * (len(ranks) + 1)
+    previous = [-1] * len(keys)
+    for place, (key, weight) in enumerate(zip(keys, weights, strict=True)):
+        rank = ranks[key]
+        total, previous[place] = max((best[r] for r in _prefix(rank - 1)), default=(0.0, -1))
+        while rank < len(best):
+            best[rank] = max(best[rank], (total + weight, place))
+            rank += rank & -rank
+    place = max((best[r] for r in _prefix(len(ranks))), default=(0.0, -1))[1]
+    chain: list[int] = []
+    while place >= 0:
+        chain.append(place)
+        place = previous[place]
+    return chain[::-1]
+
+
+def _prefix(rank: int) -> Iterator[int]:
+    """Fenwick nodes that together cover the ranks 1 to `rank`."""
+    while rank > 0:
+        yield rank
+        rank -= rank & -rank
 
 
 def article_key(number: str) -> tuple[int, ...]:
@@ -140,7 +171,7 @@ def article_from_text(number: str, title: str, body: str) -> Unit:
 
 
 def _keep_deletions(body: str) -> str:
-    """Cleaned body in which `<삭제 2016. 6. 28.>` stays as `<삭제>`: other marks hold dates that look like item numbers."""
+    """Cleaned body in which `<삭제 2016. 6. 28.>` stays as `<삭제>`: dates in marks would look like item numbers."""
     return clean(DELETION_MARK.sub(_PLACEHOLDER, body)).replace(_PLACEHOLDER, "<삭제>")
 
 
@@ -154,14 +185,14 @@ def _leaf(kind: str, number: str, text: str) -> Unit:
 def _with_items(text: str) -> tuple[str, list[Unit]]:
     """Head sentence and 호; where there are no 호 but 목, the 목."""
     head, items = _split(text, _item_starts)
-    if items and _LISTS_ITEMS.search(head):
+    if len(items) > 1 or (items and _LISTS_ITEMS.search(head)):
         return clean(head), [_leaf("호", mark, body) for mark, body in items]
     return _with_subitems(text)
 
 
 def _with_subitems(text: str) -> tuple[str, list[Unit]]:
     head, items = _split(text, _subitem_starts)
-    if not items or not _LISTS_ITEMS.search(head):
+    if not items or not (len(items) > 1 or _LISTS_ITEMS.search(head)):
         return clean(text), []
     units = [Unit("목", mark, text=clean(body), deleted=is_deleted(body, dated=False)) for mark, body in items]
     for unit in units:
@@ -195,8 +226,8 @@ def _item_starts(text: str) -> Iterator[tuple[int, int, str]]:
     number, branch = 0, 0
     for match in _ITEM.finditer(text):
         value, branched = int(match[1]), int(match[2] or 0)
-        follows = (value == number + 1 and not branched) or (value == number > 0 and branched in (branch + 1, branch + 2))
-        if follows:
+        next_branch = value == number > 0 and branched in (branch + 1, branch + 2)
+        if next_branch or (value == number + 1 and not branched):
             yield match.start(), match.end(), match[0].strip()
             number, branch = value, max(branched, 1)
 

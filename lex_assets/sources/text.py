@@ -23,7 +23,9 @@ _MARK = re.compile(rf"{_OPEN}\s*(?:(?:{_WORDS}){_INNER}*|{_DATE}{_INNER}*){_CLOS
 DELETION_MARK = re.compile(rf"{_OPEN}{_INNER}*삭\s*제{_INNER}*{_CLOSE}")
 _NOTE = re.compile(
     r"\[\s*(?:본\s*[조항호목장절관편]\s*신설|전문\s*개정|전부\s*개정|제목\s*개정|시행일|종전|제[^\[\]]{1,30}(?:에서|으?로)\s*이동)"
-    r"[^\[\]]*\](?:\s*제\d+조(?:의\d+)?\s*$)?"
+    r"[^\[\]]*\]"
+    # `[시행일: 2016. 3. 12.] 제36조제1항` names what starts on that day, up to the end of the unit.
+    r"(?:\s*제\d+조(?>(?:[제조항호목의ㆍ,및\s\d]|[가-하]목)*)(?=$|[①-⑳]))?"
 )
 _DATED = re.compile(rf"{_OPEN}?[(（]?\s*{_DATE}")
 _TRAILING_DATE = re.compile(rf"\(\s*{_DATE}[^()]*\)\s*$")
@@ -66,8 +68,8 @@ def clean(text: str) -> str:
 def is_deleted(body: str, dated: bool = True) -> bool:
     """Whether a unit's text, number and title removed, only says that the unit was deleted.
 
-    The word alone proves nothing (`삭제를 요구할 권리`, or an item that reads `삭제`): statutes write `삭제 <date>`. Some
-    rules leave the date off; `dated=False` accepts that.
+    The word alone proves nothing (`삭제를 요구할 권리`, or an item that reads `삭제`): statutes write `삭제 <date>`.
+    Some rules leave the date off; `dated=False` accepts that.
     """
     if "삭" not in body:
         return False

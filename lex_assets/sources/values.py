@@ -22,9 +22,7 @@ def decode(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SourceError(
-            f"not UTF-8 (byte {error.start}); convert it, for example: iconv -f cp949 -t utf-8"
-        ) from None
+        raise SourceError(f"not UTF-8 (byte {error.start}); convert it, for example: iconv -f cp949 -t utf-8") from None
 
 
 def parse_json(text: str) -> Any:
