@@ -1,0 +1,145 @@
+"""The cross-encoder: (question, passage) pairs to relevance logits.
+
+Scores are raw logits in float32: a sigmoid flattens the differences that ranking and mining need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import CrossEncoder
+from tqdm.auto import tqdm
+
+from lex_assets.models.batching import length_sorted, tokenize, usable_length
+from lex_assets.models.loading import load_adapter, loading_errors, quiet_loading, torch_dtype
+from lex_assets.models.presets import BUILTIN, RerankerPreset, reranker_preset
+from lex_assets.models.weights import Adapter, Base, combined_hash, read_training_config
+from lex_assets.schemas import LexError, content_hash
+
+
+class Reranker:
+    """A cross-encoder: base weights, optionally with a LoRA adapter.
+
+    model: a preset's name, a Hugging Face id or a local folder · max_seq_length: tokens of the whole pair; longer pairs
+    are cut (the longer side first) and counted in `truncated` · quantization: None, or "nf4" (4-bit with double
+    quantisation, the head in full precision) · dtype: float32, bfloat16 or float16.
+
+    Raises LexError for a missing model or adapter, an adapter of another base, or an unknown quantisation.
+    """
+
+    def __init__(
+        self,
+        model: str = BUILTIN,
+        *,
+        peft_adapter_path: str | None = None,
+        max_seq_length: int | None = None,
+        quantization: str | None = None,
+        device: str = "cpu",
+        dtype: str | torch.dtype = "float32",
+        trust_remote_code: bool = False,
+    ) -> None:
+        self.preset = reranker_preset(str(model))
+        self.quantization = quantization
+        self.dtype = torch_dtype(dtype)
+        self.model = _load(self.preset, device, self.dtype, quantization, trust_remote_code)
+        self.model.eval()
+        self.base = Base(self.preset.name, self.preset.hub_id, getattr(self.model.config, "_commit_hash", None))
+        self.adapter = Adapter.open(peft_adapter_path) if peft_adapter_path else None
+        if self.adapter:
+            self.adapter.check_base(self.base)
+            self.model[0].model = load_adapter(self.model[0].model, self.adapter.path, merge=quantization is None)
+        trained = self.get_training_config().get("max_length") or self.preset.max_length
+        limit = self.model.get_max_seq_length()
+        self.max_seq_length = usable_length(max_seq_length, trained, limit, self.model.tokenizer)
+        self.truncated = 0
+
+    @torch.inference_mode()
+    def score(self, pairs: Sequence[tuple[str, str]], batch_size: int = 64, show_progress: bool = False) -> np.ndarray:
+        """(n,) float32 logits of (question, passage) pairs, higher is more relevant. Raises LexError on NaN."""
+        queries, passages = [query for query, _ in pairs], [passage for _, passage in pairs]
+        tokens = tokenize(self.model.tokenizer, queries, passages, self.max_seq_length)
+        self.truncated += tokens.n_truncated
+        scores = np.empty(len(pairs), dtype=np.float32)
+        batches = list(length_sorted(tokens.rows, batch_size))
+        for rows in tqdm(batches, desc="rerank", unit="batch", disable=not show_progress):
+            scores[rows] = self._forward([tokens.rows[n] for n in rows]).cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise LexError(f"{self.base.name} gave NaN scores in {self.dtype}; load it with dtype float32 or bfloat16")
+        return scores
+
+    def rerank(self, query: str, passages: Sequence[str], batch_size: int = 64) -> list[tuple[int, float]]:
+        """(position in `passages`, logit), best first; ties keep their order."""
+        scores = self.score([(query, passage) for passage in passages], batch_size)
+        return [(int(n), float(scores[n])) for n in np.argsort(-scores, kind="stable")]
+
+    def get_max_seq_length(self) -> int:
+        """Token limit of a pair, special tokens included."""
+        return self.max_seq_length
+
+    def get_training_config(self) -> dict[str, Any]:
+        """How the adapter, or else the base, was trained; {} where the folder does not say."""
+        if self.adapter:
+            return dict(self.adapter.settings)
+        return read_training_config(self.preset.folder) if self.preset.is_local else {}
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """sha256 of base and adapter by content."""
+        return combined_hash(self.base, self.adapter)
+
+    @property
+    def cache_key(self) -> str:
+        """Equal exactly when the same pair gets the same score: weights, length, dtype, quantisation."""
+        return content_hash(self.weights_hash, str(self.max_seq_length), str(self.dtype), str(self.quantization))
+
+    def _forward(self, rows: list[dict[str, list[int]]]) -> torch.Tensor:
+        features = self.model.tokenizer.pad(rows, return_tensors="pt").to(self.model.device)
+        return self.model(dict(features))["scores"].float().squeeze(-1)
+
+
+def quantization_config(head_name: str, dtype: torch.dtype) -> Any:
+    """NF4 with double quantisation that leaves the head alone: a 4-bit head can be neither trained nor merged."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=[head_name],
+    )
+
+
+def _load(
+    preset: RerankerPreset, device: str, dtype: torch.dtype, quantization: str | None, trust_remote_code: bool
+) -> CrossEncoder:
+    if quantization not in (None, "nf4"):
+        raise LexError(f"quantization {quantization} is not known; use nf4 or none")
+    kwargs: dict[str, Any] = {"dtype": dtype}
+    if quantization:
+        kwargs |= {"quantization_config": quantization_config(preset.head_name, dtype), "device_map": {"": device}}
+    with loading_errors(preset.hub_id, "reranker"), quiet_loading():
+        model = CrossEncoder(
+            preset.hub_id,
+            revision=preset.revision,
+            num_labels=1,
+            device=None if quantization else device,
+            activation_fn=torch.nn.Identity(),
+            local_files_only=preset.is_local,
+            trust_remote_code=trust_remote_code,
+            model_kwargs=kwargs,
+        )
+    if quantization:
+        _keep_cpu_layout(model)
+    return model
+
+
+def _keep_cpu_layout(model: CrossEncoder) -> None:
+    """On CPUs with AVX512-BF16 bitsandbytes repacks 4-bit weights at the first forward, after which training fails."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010
