@@ -12,7 +12,7 @@ _SENTENCE = re.compile(r"(?<=[가-힣)\]」”’\"'][가-힣)\]」”’\"']\.)
 def windows(text: str, limit: int) -> list[str]:
     """`text` in pieces of at most `limit` characters; joined with spaces removed they give the text again."""
     if len(text) <= limit:
-        return [text] if text else []
+        return [text] if text.strip() else []
     return pack(_fitting(text.split("\n"), limit), limit)
 
 
@@ -29,20 +29,20 @@ def pack(pieces: Iterable[tuple[str, str]], limit: int) -> list[str]:
 
 def _fitting(lines: list[str], limit: int) -> Iterable[tuple[str, str]]:
     """(glue, piece), every piece within the limit: a line, else its sentences, else runs of words, else characters."""
-    for line in filter(None, lines):
+    for line in filter(str.strip, lines):
         if len(line) <= limit:
             yield "\n", line
             continue
         glue = "\n"
-        for sentence in _SENTENCE.split(line):
+        for sentence in filter(str.strip, _SENTENCE.split(line)):
             for piece in [sentence] if len(sentence) <= limit else _words(sentence, limit):
                 yield glue, piece
                 glue = " "
 
 
 def _words(sentence: str, limit: int) -> list[str]:
-    words = sentence.split(" ")
-    short = [word[start : start + limit] for word in words for start in range(0, max(len(word), 1), limit)]
+    words = sentence.split()
+    short = [word[start : start + limit] for word in words for start in range(0, len(word), limit)]
     return pack(((" ", word) for word in short), limit)
 
 

@@ -109,8 +109,9 @@ def _table_rows(lines: list[str], words: Set[str]) -> list[str]:
     """Rows of one drawn table: a ruled line ends a row; the lines of a cell are joined."""
     rows: list[str] = []
     cells: list[list[str]] = []
+    frame = _frame(lines)
     for line in lines:
-        pieces = _cells(line)
+        pieces = _cells(line, frame)
         if cells and (_RULER.search(line) or len(pieces) != len(cells)):
             rows.append(_row(cells, words))
             cells = []
@@ -121,9 +122,15 @@ def _table_rows(lines: list[str], words: Set[str]) -> list[str]:
     return [*rows, _row(cells, words)] if cells else rows
 
 
-def _cells(line: str) -> list[str]:
-    """Pieces between the bars; the frame's own bars at both ends open and close no cell."""
-    return _SPLIT.split(line.strip().strip(_BARS + "║"))
+def _frame(lines: list[str]) -> tuple[bool, bool]:
+    """Whether the table has a frame at its left and right: then the bar at that end of every line opens no cell."""
+    texts = [line.strip() for line in lines if not _BORDER_PIECE.fullmatch(line)]
+    return all(text[0] in _BOX for text in texts), all(text[-1] in _BOX for text in texts)
+
+
+def _cells(line: str, frame: tuple[bool, bool]) -> list[str]:
+    pieces = _SPLIT.split(line.strip())
+    return pieces[frame[0] and len(pieces) > 1 : len(pieces) - (frame[1] and len(pieces) > 2)]
 
 
 def _without_box(piece: str) -> str:

@@ -58,11 +58,12 @@ def article_head(text: str, title: str = "") -> ArticleHead | None:
     if title and rest.startswith(f"({title})"):
         return ArticleHead(number, title, rest[len(title) + 2 :].lstrip())
     end = _closing_bracket(rest)
-    return ArticleHead(number, title or rest[1 : end - 1].strip(), rest[end:].lstrip())
+    written = rest[1 : end - 1].strip() if end else ""
+    return ArticleHead(number, title or written, rest[end:].lstrip())
 
 
 def _closing_bracket(text: str) -> int:
-    """Position after the bracket that closes the one at the start; 0 when there is none within 200 characters."""
+    """Position after the bracket that closes the one at the start; 0 without one within 200 characters."""
     depth = 0
     for position, character in enumerate(text[:200]):
         depth += (character == "(") - (character == ")")

@@ -1,0 +1,31 @@
+"""Fixtures for all rooms: where the measuring data and the bundled sample are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of real data beside the repository; tests that need it are skipped elsewhere."""
+    path = REPOSITORY.parent / "shared"
+    if not (path / "raw").is_dir():
+        pytest.skip("../shared is missing: real source files are needed for this test")
+    return path
+
+
+@pytest.fixture(scope="session")
+def sample_dir() -> Path:
+    """The bundled sample of invented documents."""
+    path = REPOSITORY / "data" / "sample"
+    if not path.is_dir():
+        pytest.skip("data/sample is missing")
+    return path
