@@ -275,6 +275,21 @@ CANDIDATES = TableSchema(
     },
     ("query_id", "passage_id"),
 )
+ADAPTERS = TableSchema(
+    "adapters",
+    {
+        "kind": Column(_TEXT, "retriever or reranker"),
+        "domain": Column(_TEXT, "domain it was trained for"),
+        "base": Column(_TEXT, "preset, hub id or folder of the frozen weights"),
+        "path": Column(_TEXT, "adapter folder below the store"),
+        "weights_hash": Column(_TEXT, "sha256 of the adapter's weights"),
+        "steps": Column(pl.Int32, "optimizer steps"),
+        "metric_name": Column(_TEXT, "validation metric that chose the checkpoint"),
+        "base_metric": Column(pl.Float32, "that metric before training"),
+        "best_metric": Column(pl.Float32, "that metric of the kept checkpoint"),
+    },
+    ("kind", "domain"),
+)
 RUN = TableSchema(
     "run",
     {

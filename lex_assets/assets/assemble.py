@@ -1,5 +1,6 @@
 """Assemble, all domains at once: the corpus, the citation graph, labelled queries and their split."""
 
+import dataclasses
 from typing import Any
 
 import dagster as dg
@@ -83,14 +84,15 @@ def labelled_queries(
 @stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
 def split(config: SplitRun, labelled_queries: Tables, corpus: Tables) -> dg.MaterializeResult:
     """학습·검증·승격·시험 분할, 두 가지 방식(처음 보는 질문, 처음 보는 법). Sets and both held-out regimes, one table."""
+    settings = core_settings(config, SplitConfig)
     qrels = QRELS.validate(labelled_queries["qrels"].collect())
     queries = assign_split(
         QUERIES.validate(labelled_queries["queries"].collect()),
         qrels,
         PASSAGES.validate(corpus["passages"].collect()),
-        core_settings(config, SplitConfig),
+        settings,
     )
-    tables = {"queries": queries, "qrels": qrels}
+    tables = {"queries": queries, "qrels": qrels, "settings": pl.DataFrame([dataclasses.asdict(settings)])}
     return dg.MaterializeResult(
         value=tables,
         data_version=data_version(tables),
@@ -116,6 +118,19 @@ def all_documents(raw_documents: Partitions) -> pl.DataFrame:
     """The documents of every materialized domain, by id."""
     frames = [tables["documents"].collect() for _, tables in sorted(raw_documents.items())]
     return DOCUMENTS.validate(pl.concat(frames)).sort("doc_id")
+
+
+def domain_passages(corpus: Tables, domain: str) -> pl.DataFrame:
+    """The passages of `domain`, checked; PASSAGES rows. Raises LexError when the corpus was built without the domain."""
+    table = PASSAGES.validate(corpus["passages"].filter(pl.col("domain") == domain).collect())
+    if table.is_empty():
+        raise LexError(f"the corpus holds no passage of {domain}; add the domain to its config and run assemble again")
+    return table
+
+
+def split_settings(split: Tables) -> SplitConfig:
+    """The settings that the split was made with: whatever inherits a set must draw with the same seed and shares."""
+    return SplitConfig(**split["settings"].collect().row(0, named=True))
 
 
 def _split_table(queries: pl.DataFrame) -> dg.MetadataValue:

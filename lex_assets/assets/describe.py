@@ -1,11 +1,14 @@
 """What a user sees of a table in the Dagster UI: rows, columns, a preview, a plot. Presentation only."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from lex_assets.evaluation.plots import svg_data_uri_markdown
+from lex_assets.registry.stages import StageResult
 from lex_assets.schemas import TableSchema, frame_hash
 
 PREVIEW_ROWS = 5
@@ -62,6 +65,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.M
     return dg.MetadataValue.md("\n".join(lines))
 
 
+def plot(svg: str) -> dg.MetadataValue:
+    """An SVG that the UI shows inline."""
+    return dg.MetadataValue.md(svg_data_uri_markdown(svg))
+
+
 def data_version(tables: Mapping[str, pl.DataFrame]) -> dg.DataVersion:
     """A data version that is a function of the contents alone."""
     return dg.DataVersion(frame_hash(*(tables[name] for name in sorted(tables)))[:16])
@@ -71,3 +79,12 @@ def _cell(value: Any) -> str:
     text = f"{value:.4f}" if isinstance(value, float) else str(value)
     text = " ".join(text.split()).replace("|", "\\|")
     return text if len(text) <= PREVIEW_CHARACTERS else text[: PREVIEW_CHARACTERS - 1] + "…"
+
+
+def stage_metadata(stage: StageResult, store: Path) -> dict[str, Any]:
+    """Whether an expensive stage was computed or found, and where its folder is below the store."""
+    return {
+        "상태 · status": "reused" if stage.reused else "computed",
+        "단계 키 · stage key": stage.key,
+        "폴더 · folder": str(stage.path.relative_to(store)),
+    }

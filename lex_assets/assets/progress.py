@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import dagster as dg
 
@@ -33,5 +34,19 @@ def staged_progress_log(log: dg.DagsterLogManager) -> Callable[[str, int, int], 
         if stage not in reports:
             reports[stage] = progress_log(log, stage)
         reports[stage](done, total)
+
+    return report
+
+
+def step_log(log: dg.DagsterLogManager) -> Callable[[Any], None]:
+    """A callback for training reports: logs validation passes, and steps at most every few seconds."""
+    last = 0.0
+
+    def report(step: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if step.metric is not None or now - last >= REPORT_EVERY_S:
+            last = now
+            log.info(step.line)
 
     return report

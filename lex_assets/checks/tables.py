@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from lex_assets.assets.assemble import split_settings
 from lex_assets.partitions import domain_partitions
 from lex_assets.queries.split import split_leaks
 from lex_assets.schemas import CITATIONS, PASSAGES, QRELS, QUERIES, SchemaError
@@ -68,6 +69,7 @@ def split_does_not_leak(split: dict[str, Any], corpus: dict[str, Any]) -> dg.Ass
         QUERIES.validate(split["queries"].collect()),
         QRELS.validate(split["qrels"].collect()),
         PASSAGES.validate(corpus["passages"].collect()),
+        split_settings(split),
     )
     return dg.AssetCheckResult(passed=not any(leaks.values()), metadata=dict(leaks))
 

@@ -1,7 +1,21 @@
 """Which base models the pipeline adapts."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 from pydantic import Field
+
+from lex_assets.resources.gpu import Device
+
+if TYPE_CHECKING:
+    from lex_assets.models.bi_encoder import BiEncoder
+    from lex_assets.models.reranker import Reranker
+
+AdapterPaths = tuple[Path | None, Path | None]
+"""Folders of a retriever and of a reranker adapter; None means the base alone."""
 
 
 class BaseModelsResource(dg.ConfigurableResource):
@@ -12,3 +26,19 @@ class BaseModelsResource(dg.ConfigurableResource):
     trust_remote_code: bool = Field(
         False, description="모델 저장소의 코드 실행 허용 여부. Whether code that comes with a hub model may run."
     )
+
+    def load(self, device: Device, adapters: AdapterPaths | None = None) -> tuple[BiEncoder, Reranker]:
+        """The retriever and the reranker on `device`, with adapters where given."""
+        from lex_assets.models.bi_encoder import BiEncoder
+        from lex_assets.models.reranker import Reranker
+
+        options: dict[str, Any] = {
+            "device": device.torch_name,
+            "dtype": device.profile.dtype,
+            "trust_remote_code": self.trust_remote_code,
+        }
+        retriever, reranker = adapters or (None, None)
+        return (
+            BiEncoder(self.retriever, peft_adapter_path=retriever and str(retriever), **options),
+            Reranker(self.reranker, peft_adapter_path=reranker and str(reranker), **options),
+        )

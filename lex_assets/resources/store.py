@@ -27,9 +27,9 @@ class StoreResource(dg.ConfigurableResource):
         return self.path / "stages"
 
     @property
-    def cache(self) -> Path:
-        """Embeddings and scores by content; safe to delete."""
-        return self.path / "cache"
+    def embeddings(self) -> Path:
+        """Vectors by weights and text; safe to delete."""
+        return self.path / "cache" / "embeddings"
 
     @property
     def registry(self) -> Path:

@@ -1,0 +1,159 @@
+"""The retriever's and the reranker's LoRA adapters, per domain."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from lex_assets.assets.assemble import domain_passages
+from lex_assets.assets.declare import core_settings, run_config, stage_asset
+from lex_assets.assets.describe import plot, stage_metadata, table_metadata
+from lex_assets.assets.progress import step_log
+from lex_assets.evaluation.plots import curves
+from lex_assets.registry.stages import StageResult, run_stage, stage_key
+from lex_assets.resources.gpu import GpuResource
+from lex_assets.resources.models import BaseModelsResource
+from lex_assets.resources.store import StoreResource
+from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, TRIPLETS, frame_hash
+from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig, TrainingConfig
+
+RetrieverRun = run_config(RetrieverTrainingConfig)
+RerankerRun = run_config(RerankerTrainingConfig)
+
+
+@stage_asset(group="train", kinds={"torch", "huggingface"}, code_version="1", gpu=True)
+def retriever_adapter(
+    context: dg.AssetExecutionContext,
+    config: RetrieverRun,
+    store: StoreResource,
+    models: BaseModelsResource,
+    gpu: GpuResource,
+    hard_negative_triplets: dict[str, Any],
+    training_queries: dict[str, Any],
+    corpus: dict[str, Any],
+) -> dg.MaterializeResult:
+    """검색 모델의 LoRA 어댑터. LoRA on the bi-encoder, InfoNCE masked by labels and equivalence."""
+    data = _training_frames(hard_negative_triplets, training_queries, corpus, context.partition_key)
+    settings = core_settings(config, RetrieverTrainingConfig)
+    stage = _trained("retriever", models.retriever, data, settings, store, gpu, context)
+    return _described("retriever", models.retriever, stage, store, context)
+
+
+@stage_asset(group="train", kinds={"torch", "huggingface"}, code_version="1", gpu=True)
+def reranker_adapter(
+    context: dg.AssetExecutionContext,
+    config: RerankerRun,
+    store: StoreResource,
+    models: BaseModelsResource,
+    gpu: GpuResource,
+    hard_negative_triplets: dict[str, Any],
+    training_queries: dict[str, Any],
+    corpus: dict[str, Any],
+) -> dg.MaterializeResult:
+    """재순위 모델의 LoRA 어댑터. LoRA on the cross-encoder with its head, several positives per query."""
+    data = _training_frames(hard_negative_triplets, training_queries, corpus, context.partition_key)
+    settings = core_settings(config, RerankerTrainingConfig)
+    stage = _trained("reranker", models.reranker, data, settings, store, gpu, context)
+    return _described("reranker", models.reranker, stage, store, context)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainingFrames:
+    triplets: pl.DataFrame
+    queries: pl.DataFrame
+    qrels: pl.DataFrame
+    corpus: pl.DataFrame
+
+    def hashes(self) -> dict[str, str]:
+        return {field.name: frame_hash(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def _training_frames(
+    mined: dict[str, Any], queries: dict[str, Any], corpus: dict[str, Any], domain: str
+) -> _TrainingFrames:
+    return _TrainingFrames(
+        TRIPLETS.validate(mined["triplets"].collect()),
+        QUERIES.validate(queries["queries"].collect()),
+        QRELS.validate(queries["qrels"].collect()),
+        domain_passages(corpus, domain),
+    )
+
+
+def _trainer(kind: str) -> Callable[..., Any]:
+    if kind == "retriever":
+        from lex_assets.training.retriever import train_retriever
+
+        return train_retriever
+    from lex_assets.training.reranker import train_reranker
+
+    return train_reranker
+
+
+def _trained(
+    kind: str,
+    base: str,
+    data: _TrainingFrames,
+    settings: TrainingConfig,
+    store: StoreResource,
+    gpu: GpuResource,
+    context: dg.AssetExecutionContext,
+) -> StageResult:
+    """The folder with `adapter/` and `result.json`, trained unless the same inputs were trained before."""
+    with gpu.held() as device:
+        inputs = data.hashes() | {"base": base, "device": device.profile.name}
+
+        def compute(folder: Path) -> None:
+            result = _trainer(kind)(
+                base, data.triplets, data.queries, data.qrels, data.corpus, settings,
+                folder / "adapter", device.torch_name, step_log(context.log),
+            )  # fmt: skip
+            facts = dataclasses.asdict(result) | {"adapter_dir": "adapter"}
+            (folder / "result.json").write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
+
+        return run_stage(store.stages, f"{kind}_adapter", stage_key("1", settings.model_dump(), inputs), compute)
+
+
+def _described(
+    kind: str, base: str, stage: StageResult, store: StoreResource, context: dg.AssetExecutionContext
+) -> dg.MaterializeResult:
+    from lex_assets.models.weights import Adapter
+
+    result = json.loads((stage.path / "result.json").read_text("utf-8"))
+    adapter = stage.path / "adapter"
+    row = {
+        "kind": kind,
+        "domain": context.partition_key,
+        "base": base,
+        "path": str(adapter.relative_to(store.path)),
+        "weights_hash": Adapter.open(adapter).hash,
+        "steps": result["steps"],
+        "metric_name": result["metric_name"],
+        "base_metric": result["base_metric"],
+        "best_metric": result["best_metric"],
+    }
+    table = ADAPTERS.frame([row])
+    history = result["history"]
+    return dg.MaterializeResult(
+        value={"adapter": table},
+        data_version=dg.DataVersion(row["weights_hash"][:16]),
+        metadata=table_metadata(ADAPTERS, table, partitioned=True)
+        | stage_metadata(stage, store.path)
+        | {
+            "첫 손실 · initial loss": result["initial_loss"],
+            "끝 손실 · final loss": result["final_loss"],
+            "우연 수준 · chance": result["chance"],
+            "검증 전 · valid before": result["base_metric"],
+            "검증 후 · valid after": result["best_metric"],
+            "양상 · pattern": result["pattern"],
+            "손실 · loss": plot(curves({"loss": _series(history, "loss")}, "loss", "step", {"chance": result["chance"]})),
+            "검증 · validation": plot(curves({result["metric_name"]: _series(history, "metric")}, "validation", "step")),
+        },
+    )
+
+
+def _series(history: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
+    return [(entry["step"], entry[name]) for entry in history if entry.get(name) is not None]

@@ -1,0 +1,106 @@
+"""Hard negatives, per domain.
+
+`mining_model` is observed, not made: its data version is the weights that mine, so that a new champion makes the hard
+negatives stale without a cycle in the graph.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from lex_assets.assets.assemble import domain_passages
+from lex_assets.assets.declare import core_settings, run_config, stage_asset
+from lex_assets.assets.describe import data_version, markdown_table, stage_metadata, table_metadata
+from lex_assets.assets.progress import staged_progress_log
+from lex_assets.mining.config import MiningConfig
+from lex_assets.partitions import domain_partitions
+from lex_assets.registry.champion import Champion, current_champion
+from lex_assets.registry.stages import run_stage, stage_key
+from lex_assets.resources.gpu import GpuResource
+from lex_assets.resources.models import BaseModelsResource
+from lex_assets.resources.store import StoreResource
+from lex_assets.schemas import CITATIONS, DOMAINS, QRELS, QUERIES, TRIPLETS, content_hash, frame_hash
+
+MiningRun = run_config(MiningConfig)
+
+
+@dg.observable_source_asset(
+    group_name="train",
+    partitions_def=domain_partitions,
+    description="채굴에 쓰는 모델: 챔피언이 있으면 그 가중치, 없으면 기반 모델. Weights that mine, by their hash.",
+)
+def mining_model(store: StoreResource, models: BaseModelsResource) -> dg.DataVersionsByPartition:
+    """One data version per domain: the champion's adapters on the base, or the base alone."""
+    versions = {domain: mining_version(current_champion(store.registry, domain), models) for domain in DOMAINS}
+    return dg.DataVersionsByPartition(versions)
+
+
+def mining_version(champion: Champion | None, models: BaseModelsResource) -> str:
+    """What identifies the mining model: base names and the champion's adapters."""
+    adapters = (champion.retriever_id, champion.reranker_id) if champion else ("", "")
+    return content_hash(models.retriever, models.reranker, *adapters)[:16]
+
+
+@stage_asset(group="train", kinds={"torch"}, code_version="1", gpu=True, deps=[mining_model])
+def hard_negative_triplets(
+    context: dg.AssetExecutionContext,
+    config: MiningRun,
+    store: StoreResource,
+    models: BaseModelsResource,
+    gpu: GpuResource,
+    training_queries: dict[str, Any],
+    corpus: dict[str, Any],
+    citation_graph: dict[str, Any],
+) -> dg.MaterializeResult:
+    """정답이 아니면서 헷갈리는 단락. BM25 and dense pools, filtered for false negatives, every rank and score kept."""
+    settings = core_settings(config, MiningConfig)
+    queries = QUERIES.validate(training_queries["queries"].collect())
+    qrels = QRELS.validate(training_queries["qrels"].collect())
+    passages = domain_passages(corpus, context.partition_key)
+    citations = CITATIONS.validate(citation_graph["citations"].collect())
+    champion = current_champion(store.registry, context.partition_key)
+    inputs = {
+        "queries": frame_hash(queries, qrels),
+        "corpus": frame_hash(passages),
+        "citations": frame_hash(citations),
+        "mining_model": mining_version(champion, models),
+    }
+
+    def compute(folder: Path) -> None:
+        from lex_assets.mining.with_models import mine_with_models
+
+        with gpu.held() as device:
+            retriever, reranker = models.load(device, champion.adapters(store.registry) if champion else None)
+            mined = mine_with_models(
+                queries, qrels, passages, retriever, reranker, settings,
+                citations=citations, cache_dir=store.embeddings, progress=staged_progress_log(context.log),
+            )  # fmt: skip
+        mined.triplets.write_parquet(folder / "triplets.parquet")
+        mined.candidates.write_parquet(folder / "candidates.parquet")
+        (folder / "report.json").write_text(json.dumps(mined.report, ensure_ascii=False), "utf-8")
+
+    stage = run_stage(store.stages, "hard_negative_triplets", stage_key("1", settings.model_dump(), inputs), compute)
+    tables = {name: pl.read_parquet(stage.path / f"{name}.parquet") for name in ("triplets", "candidates")}
+    report = json.loads((stage.path / "report.json").read_text("utf-8"))
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=data_version(tables),
+        metadata=table_metadata(TRIPLETS, tables["triplets"], partitioned=True)
+        | stage_metadata(stage, store.path)
+        | _audit(report),
+    )
+
+
+def _audit(report: dict[str, Any]) -> dict[str, Any]:
+    """The mining report as tables and a plot."""
+    return {
+        "질의당 음성 수 · negatives per query": report["negatives_per_query"],
+        "규칙별 탈락 · drops per rule": markdown_table(["규칙 · rule", "후보 · candidates"], report["drops"].items()),
+        "질의별 생존 후보 · survivors": markdown_table(["분위 · quantile", "후보 · candidates"], [
+            (name, value) for name, value in report["survivors"].items() if name != "histogram"
+        ]),
+        "보고서 · report": dg.MetadataValue.json(report),
+    }  # fmt: skip

@@ -1,0 +1,331 @@
+"""`lex-assets`: the pipeline's tools for whoever serves the model, without Dagster.
+
+Commands parse options, call one core function and print. Heavy libraries are imported by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lex_assets.schemas import PASSAGES, LexError, content_hash
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="lex-assets",
+    help="한국어 법률·금융 검색: 원문에서 검색기와 재순위기까지. Korean legal and finance retrieval, from documents to models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console()
+errors = Console(stderr=True)
+
+
+class Mode(str, Enum):
+    """How to search."""
+
+    lexical = "lexical"
+    dense = "dense"
+    hybrid = "hybrid"
+
+
+class Kind(str, Enum):
+    """What a text is to the retriever."""
+
+    query = "query"
+    passage = "passage"
+
+
+def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` that prints a LexError as one line on stderr and exits with 1; 130 after Ctrl-C."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except LexError as error:
+            errors.print(f"오류 · error: {error}", soft_wrap=True, markup=False, highlight=False)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            errors.print("중단됨 · interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return wrapped
+
+
+@app.callback()
+def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="진행 로그 · progress log")] = False) -> None:
+    """Options before the command."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
+
+
+@app.command()
+@failing_in_one_line
+def ingest(
+    raw: Annotated[Path, typer.Argument(help="원문 폴더 · folder of raw documents")],
+    store: Annotated[Path, typer.Option(help="결과 폴더 · where documents, corpus and quarantine go")],
+    domain_rules: Annotated[Path | None, typer.Option(help="도메인 규칙 YAML · domain rule file")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="읽기 프로세스 수 · parsing processes")] = 1,
+) -> None:
+    """원문을 문서와 검색 단위로 · Parse raw files into documents and passages; the unreadable are listed, not lost."""
+    from lex_assets.passages.build import build_passages
+    from lex_assets.passages.corpus import build_corpus
+    from lex_assets.sources.domains import DomainRules
+    from lex_assets.sources.read import ingest as read
+
+    found = read(raw, DomainRules.load(domain_rules), workers=workers)
+    corpus = build_corpus([build_passages(found.documents)])
+    tables = {"documents": found.documents, "corpus": corpus, "quarantine": found.quarantine}
+    _write_store(store, tables)
+    out.print(f"문서 · documents {found.documents.height:,}  검색 단위 · passages {corpus.height:,}  → {store}")
+    for row in found.quarantine.iter_rows(named=True):
+        errors.print(f"격리 · quarantined {row['source_path']} {row['record']}: {row['reason']}", markup=False, soft_wrap=True)
+
+
+@app.command()
+@failing_in_one_line
+def search(
+    corpus: Annotated[Path, typer.Option(help="저장소 폴더 또는 JSONL {id,text,title?,law?} · store folder or JSONL")],
+    queries: Annotated[Path, typer.Option(help="JSONL {id,text,exclude?} · queries")],
+    out_file: Annotated[Path, typer.Option("--out", help="TREC run 파일 · run file to write")],
+    mode: Annotated[Mode, typer.Option(help="검색 방식 · how to search")] = Mode.lexical,
+    retriever: Annotated[str, typer.Option(help="프리셋, 허브 id 또는 폴더 · preset, hub id or folder")] = "builtin",
+    adapter: Annotated[Path | None, typer.Option(help="검색 어댑터 폴더 · retriever adapter")] = None,
+    reranker: Annotated[str, typer.Option(help="재순위 모델(비우면 안 함) · reranker, empty for none")] = "",
+    reranker_adapter: Annotated[Path | None, typer.Option(help="재순위 어댑터 폴더 · reranker adapter")] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="질의당 결과 수 · results per query")] = 100,
+    rerank_depth: Annotated[int, typer.Option(min=1, help="재순위할 후보 수 · candidates to rerank")] = 50,
+    weight: Annotated[float, typer.Option(min=0, max=1, help="hybrid에서 dense의 몫 · share of dense in hybrid")] = 0.5,
+    device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
+    cache: Annotated[Path | None, typer.Option(help="임베딩 캐시 폴더 · embedding cache folder")] = None,
+) -> None:
+    """검색하여 TREC run을 씀 · Search a corpus and write a TREC run; ids pass through unchanged."""
+    from lex_assets.evaluation.trec import write_run
+    from lex_assets.retrieval.search import Searcher, rerank_run
+
+    table, questions = read_corpus(corpus), read_queries(queries)
+    encoder = _encoder(retriever, adapter, device) if mode is not Mode.lexical else None
+    exclude = {row["query_id"]: set(row["exclude"]) for row in questions.iter_rows(named=True)}
+    run = Searcher(table, encoder, cache_dir=cache).search(questions, mode.value, top_k, exclude, weight)
+    if reranker or reranker_adapter:
+        from lex_assets.models.reranker import Reranker
+
+        model = Reranker(reranker or "builtin", peft_adapter_path=_text(reranker_adapter), device=device)
+        run = rerank_run(run, questions, table, model, rerank_depth, f"{mode.value}_rerank")
+    write_run(run, out_file)
+    out.print(f"{questions.height:,} 질의 · queries × {table.height:,} → {out_file}")
+
+
+@app.command()
+@failing_in_one_line
+def evaluate(
+    qrels: Annotated[Path, typer.Option(help="정답 TSV(TREC/BEIR) · qrels")],
+    run: Annotated[Path, typer.Option(help="TREC run · run to score")],
+    baseline: Annotated[Path | None, typer.Option(help="비교할 TREC run · run to compare with")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="지표(여러 번) · metrics, repeatable")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """run을 채점하고 기준과 비교 · Score a run; with a baseline, say whether the difference means anything."""
+    from lex_assets.evaluation.metrics import per_query, summarise
+    from lex_assets.evaluation.significance import compare_all
+    from lex_assets.evaluation.trec import read_qrels, read_run
+
+    metrics = metric or ["ndcg@10", "mrr@10", "r@10", "hit@1", "hit@10"]
+    runs = [read_run(run, "run"), *([read_run(baseline, "baseline")] if baseline else [])]
+    labels = read_qrels(qrels)
+    scores = per_query(_labelled(pl.concat(runs), labels), labels, metrics, unit="passage", on_missing="zero")
+    facts: dict[str, Any] = {"metrics": summarise(scores).to_dicts()}
+    if baseline:
+        facts["comparisons"] = [compare_all(scores, [("baseline", "run")], name)[0].to_dict() for name in metrics]
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+        return
+    _print_scores(facts, metrics)
+
+
+@app.command()
+@failing_in_one_line
+def embed(
+    model: Annotated[str, typer.Option(help="프리셋, 허브 id 또는 폴더 · preset, hub id or folder")],
+    input_file: Annotated[Path, typer.Option("--input", help="JSONL {id,text,title?,law?} · texts")],
+    outdir: Annotated[Path, typer.Option(help="결과 폴더 · output folder")],
+    prefix: Annotated[str, typer.Option(help="파일 이름 앞부분 · file name prefix")] = "embeddings",
+    kind: Annotated[Kind, typer.Option("--type", help="질의 또는 단락 · query or passage")] = Kind.passage,
+    batch_size: Annotated[int, typer.Option(min=1, help="배치 크기(글) · texts per batch")] = 64,
+    template: Annotated[str, typer.Option(help="접두어: bge, e5, none(비우면 모델 것) · prefixes")] = "",
+    adapter: Annotated[Path | None, typer.Option(help="어댑터 폴더 · adapter folder")] = None,
+    layout: Annotated[str, typer.Option("--format", help="npz 또는 npy · one npz, or two npy files")] = "npz",
+    device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
+) -> None:
+    """글을 벡터로 · Encode texts: `{prefix}.npz` (ids, embeddings) or `{prefix}_ids.npy` + `{prefix}_embeds.npy`."""
+    if layout not in ("npz", "npy"):
+        raise LexError(f"format {layout!r} is not known; use npz or npy")
+    rows = list(_jsonl(input_file, "id", "text"))
+    texts = [_joined(row) for row in rows]
+    encoder = _encoder(model, adapter, device, template or None)
+    encode = encoder.encode_queries if kind is Kind.query else encoder.encode_passages
+    vectors = encode(texts, batch_size=batch_size, show_progress=sys.stderr.isatty())
+    written = _write_embeddings(outdir, prefix, layout, [str(row["id"]) for row in rows], vectors)
+    out.print(f"{len(rows):,} × {vectors.shape[1]} → {', '.join(map(str, written))}")
+
+
+def _labelled(runs: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """The rankings of labelled queries; what is left out, and what will count as found nothing, is said on stderr."""
+    kept = runs.join(labels.select("query_id").unique(), on="query_id", how="semi")
+    for (system,), group in runs.group_by(["system"], maintain_order=True):
+        unlabelled = group["query_id"].n_unique() - kept.filter(pl.col("system") == system)["query_id"].n_unique()
+        missing = labels["query_id"].n_unique() - kept.filter(pl.col("system") == system)["query_id"].n_unique()
+        if unlabelled or missing:
+            errors.print(
+                f"{system}: 정답 없는 질의 {unlabelled:,}개 제외, 결과 없는 질의 {missing:,}개는 0점 · "
+                f"{unlabelled:,} queries without labels left out, {missing:,} without results count 0",
+                soft_wrap=True,
+            )
+    if kept.is_empty():
+        raise LexError("run and qrels share no query id; check that they belong to the same set")
+    return kept
+
+
+def read_corpus(path: Path) -> pl.DataFrame:
+    """PASSAGES rows of a store folder (its corpus.parquet, or the pipeline's corpus asset) or of a JSONL file."""
+    if not path.exists():
+        raise LexError(f"{path}: no such file or folder; give a store folder or a JSONL file")
+    if path.is_file():
+        return PASSAGES.frame(_passage_row(row) for row in _jsonl(path, "id", "text"))
+    for candidate in (path / "corpus.parquet", *_published(path / "tables" / "corpus")):
+        if candidate.is_file():
+            return PASSAGES.validate(pl.read_parquet(candidate))
+    raise LexError(f"{path}: holds no corpus; run `lex-assets ingest RAW --store {path}` first")
+
+
+def read_queries(path: Path) -> pl.DataFrame:
+    """query_id, text, exclude (list of passage ids) of a JSONL file."""
+    rows = [
+        {"query_id": str(row["id"]), "text": str(row["text"]), "exclude": [str(i) for i in row.get("exclude") or []]}
+        for row in _jsonl(path, "id", "text")
+    ]
+    schema = {"query_id": pl.String, "text": pl.String, "exclude": pl.List(pl.String)}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    if table.is_empty():
+        raise LexError(f"{path}: holds no query; write one JSON object {{id, text}} per line")
+    if table["query_id"].is_duplicated().any():
+        raise LexError(f"{path}: query id {table.filter(pl.col('query_id').is_duplicated())['query_id'][0]} occurs twice")
+    return table
+
+
+def _passage_row(row: dict[str, Any]) -> dict[str, Any]:
+    identity, context = str(row["id"]), " ".join(str(row[k]) for k in ("law", "title") if row.get(k))
+    text = str(row["text"])
+    blank = dict.fromkeys(PASSAGES.names, "")
+    return blank | {
+        "passage_id": identity,
+        "doc_id": identity,
+        "parent_id": identity,
+        "context": context,
+        "text": text,
+        "equivalence_id": identity,
+        "content_hash": content_hash(context, text),
+    }
+
+
+def _joined(row: dict[str, Any]) -> str:
+    head = " ".join(str(row[k]) for k in ("law", "title") if row.get(k))
+    return f"{head}\n{row['text']}" if head else str(row["text"])
+
+
+def _jsonl(path: Path, *required: str) -> Iterator[dict[str, Any]]:
+    """Objects of a JSONL file, gzipped or not. Raises LexError with the line that is not one, or lacks a field."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _object(line, f"{path}:{number}", required)
+    except FileNotFoundError:
+        raise LexError(f"{path}: no such file; check the path") from None
+    except UnicodeDecodeError:
+        raise LexError(f"{path}: not UTF-8 text; convert it, for example with iconv") from None
+    except OSError as error:
+        raise LexError(f"{path}: cannot read ({error}); check the file") from error
+
+
+def _object(line: str, where: str, required: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise LexError(f"{where}: not JSON ({error}); write one object per line") from None
+    missing = [name for name in required if not isinstance(value, dict) or value.get(name) is None]
+    if missing:
+        raise LexError(f"{where}: {missing[0]} is missing; every line needs {', '.join(required)}")
+    return value
+
+
+def _published(folder: Path) -> list[Path]:
+    pointer = folder / "CURRENT"
+    return [folder / pointer.read_text().strip() / "passages.parquet"] if pointer.is_file() else []
+
+
+def _write_store(store: Path, tables: dict[str, pl.DataFrame]) -> None:
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            beside = store / f".{name}.parquet.part"
+            table.write_parquet(beside, compression="zstd")
+            beside.replace(store / f"{name}.parquet")
+    except OSError as error:
+        raise LexError(f"{store}: cannot write ({error.strerror}); choose another folder with --store") from error
+
+
+def _encoder(model: str, adapter: Path | None, device: str, template: str | None = None) -> Any:
+    from lex_assets.models.bi_encoder import BiEncoder
+
+    return BiEncoder(model, peft_adapter_path=_text(adapter), template=template, device=device)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _write_embeddings(outdir: Path, prefix: str, layout: str, ids: list[str], vectors: Any) -> list[Path]:
+    """Pickle-free arrays: ids as fixed-width text, vectors as (n, dim) float32."""
+    import numpy as np
+
+    try:
+        outdir.mkdir(parents=True, exist_ok=True)
+        if layout == "npz":
+            np.savez(outdir / f"{prefix}.npz", ids=np.array(ids), embeddings=vectors)
+            return [outdir / f"{prefix}.npz"]
+        np.save(outdir / f"{prefix}_ids.npy", np.array(ids), allow_pickle=False)
+        np.save(outdir / f"{prefix}_embeds.npy", vectors, allow_pickle=False)
+    except OSError as error:
+        raise LexError(f"{outdir}: cannot write ({error.strerror}); choose another folder with --outdir") from error
+    return [outdir / f"{prefix}_ids.npy", outdir / f"{prefix}_embeds.npy"]
+
+
+def _print_scores(facts: dict[str, Any], metrics: list[str]) -> None:
+    table = Table("system", *metrics, "n")
+    for row in facts["metrics"]:
+        table.add_row(row["system"], *(f"{row[name]:.4f}" for name in metrics), str(row["n"]))
+    out.print(table)
+    for one in facts.get("comparisons", []):
+        smallest = one["smallest_detectable"]
+        out.print(
+            f"{one['metric']}: {one['difference']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}] "
+            f"p={one['p']:.4f} → {one['verdict']} ({one['reason']}); "
+            f"최소 검출 효과 · smallest detectable {'-' if smallest is None else f'{smallest:.4f}'}",
+            markup=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,174 @@
+"""The systems that every report compares, ranked over the whole corpus of a domain.
+
+BM25; and for the base and for the adapter: dense, hybrid, and the hybrid's candidates reranked. Fusion weights are learnt
+on the validation set. Candidates are frozen before reranking and positives are never injected. Not here: scoring the
+rankings (`metrics`), deciding what a difference means (`significance`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from lex_assets.evaluation.metrics import per_query
+from lex_assets.mining.pools import OWN_DOCUMENT_ORIGINS
+from lex_assets.retrieval.fusion import LearntFusion, fuse, learn_weight
+from lex_assets.retrieval.search import Searcher, rerank_run
+from lex_assets.retrieval.types import Encoder, Hits, PairScorer, hits_to_run, run_to_hits
+from lex_assets.schemas import LexError
+
+BM25 = "bm25"
+FUSION_METRIC = "ndcg@10"
+FUSION_DEPTH = 30  # fused passages per query while weights are learnt: enough for 10 articles
+Progress = Callable[[str, int, int], None]
+
+
+class SystemsConfig(BaseModel):
+    """How deep the compared systems look."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    depth: int = Field(100, ge=10, description="질의당 검색 결과 수. Passages retrieved per query and system.")
+    rerank_depth: int = Field(30, ge=1, description="재순위할 후보 수. Candidates of the hybrid that are reranked.")
+    valid_queries: int = Field(
+        200, ge=1, description="결합 가중치를 배우는 질의 수. Validation queries for fusion weights."
+    )
+    batch_size: int = Field(64, ge=1, description="한 번에 계산할 쌍·글 수. Texts or pairs per forward pass.")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A retriever and a reranker that are compared together. name: base or adapter."""
+
+    name: str
+    encoder: Encoder
+    reranker: PairScorer
+
+    @property
+    def dense(self) -> str:
+        """System name of the retriever alone."""
+        return f"{self.name}_dense"
+
+    @property
+    def hybrid(self) -> str:
+        """System name of BM25 and the retriever."""
+        return f"{self.name}_hybrid"
+
+    @property
+    def reranked(self) -> str:
+        """System name of the hybrid with the reranker."""
+        return f"{self.name}_hybrid_rerank"
+
+
+@dataclass
+class Ranked:
+    """Rankings of every system (RUN) and the fusions that validation chose, by system."""
+
+    runs: pl.DataFrame
+    fusions: dict[str, LearntFusion] = field(default_factory=dict)
+
+
+def rank_systems(
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    corpus: pl.DataFrame,
+    stacks: list[Stack],
+    config: SystemsConfig | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Ranked:
+    """Rank every query that is not for training with BM25 and with each stack.
+
+    queries: QUERIES of one domain, any set; `valid` teaches the fusion, `promotion` and `test` are ranked ·
+    corpus: PASSAGES of that domain, searched whole. Raises LexError when there is nothing to rank.
+    """
+    config, tell = config or SystemsConfig(), progress or (lambda stage, done, total: None)
+    bench = _Bench.of(queries, qrels, corpus, config)
+    lexical_search = Searcher(corpus, cache_dir=cache_dir)
+    lexical = bench.hits(lexical_search, "lexical")
+    ranked = Ranked(bench.run(lexical, BM25))
+    for done, stack in enumerate(stacks):
+        tell(f"평가 · evaluating {stack.name}", done, len(stacks))
+        searcher = Searcher(corpus, stack.encoder, lexical_search.lexical, cache_dir)
+        dense = bench.hits(searcher, "dense")
+        hybrid = bench.fused(ranked, stack.hybrid, lexical, dense)
+        reranked = bench.reranked(stack, hybrid)
+        final = bench.fused(ranked, stack.reranked, [hits[: config.rerank_depth] for hits in hybrid], reranked)
+        runs = [(dense, stack.dense), (hybrid, stack.hybrid), (final, stack.reranked)]
+        ranked.runs = pl.concat([ranked.runs, *(bench.run(hits, name) for hits, name in runs)])
+    tell("평가 · evaluating", len(stacks), len(stacks))
+    return ranked
+
+
+def own_passages(queries: pl.DataFrame, corpus: pl.DataFrame) -> Mapping[str, set[str]]:
+    """Per query the passages of the document that it was cut from, which may not answer it."""
+    own = queries.filter(pl.col("origin").is_in(OWN_DOCUMENT_ORIGINS)).join(
+        corpus.select("doc_id", "passage_id"), on="doc_id"
+    )
+    return {q: set(ids) for q, ids in own.group_by("query_id").agg("passage_id").iter_rows()}
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """The queries to rank, in one order: first those that teach the fusion, then those that are reported."""
+
+    queries: pl.DataFrame
+    qrels: pl.DataFrame
+    corpus: pl.DataFrame
+    n_valid: int
+    exclude: list[set[str]]
+    config: SystemsConfig
+
+    @classmethod
+    def of(cls, queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: SystemsConfig) -> _Bench:
+        labelled = queries.join(qrels.select("query_id").unique(), on="query_id", how="semi").sort("query_id")
+        valid = labelled.filter(pl.col("set") == "valid")
+        human = valid.filter(pl.col("origin") != "synthetic")
+        teaching = (human if len(human) else valid).head(config.valid_queries)
+        reported = labelled.filter(pl.col("set").is_in(["promotion", "test"]))
+        if reported.is_empty():
+            raise LexError(
+                "no query is in the sets promotion or test; add documents or raise their shares in the split"
+            )
+        chosen = pl.concat([teaching, reported])
+        own = own_passages(chosen, corpus)
+        exclude = [own.get(query_id, set()) for query_id in chosen["query_id"]]
+        return cls(chosen, qrels, corpus, len(teaching), exclude, config)
+
+    def hits(self, searcher: Searcher, mode: str) -> Hits:
+        return searcher.hits(self.queries["text"].to_list(), mode, self.config.depth, self.exclude)
+
+    def run(self, hits: Hits, system: str) -> pl.DataFrame:
+        """RUN of the reported queries."""
+        return hits_to_run(self.queries["query_id"].to_list()[self.n_valid :], hits[self.n_valid :], system)
+
+    def fused(self, ranked: Ranked, system: str, first: Hits, second: Hits) -> Hits:
+        """Both rankings fused as validation likes it; without validation queries, by reciprocal rank."""
+        learnt = LearntFusion("rrf", 0.5, 0.0, 0.0, 0.0)
+        if self.n_valid:
+            learnt = learn_weight(first[: self.n_valid], second[: self.n_valid], self._quality, k=FUSION_DEPTH)
+        ranked.fusions[system] = learnt
+        return fuse(first, second, learnt.weight, self.config.depth, learnt.method)
+
+    def reranked(self, stack: Stack, hybrid: Hits) -> Hits:
+        ids = self.queries["query_id"].to_list()
+        run = rerank_run(
+            hits_to_run(ids, hybrid, stack.hybrid),
+            self.queries,
+            self.corpus,
+            stack.reranker,
+            self.config.rerank_depth,
+            batch_size=self.config.batch_size,
+        )
+        return run_to_hits(run, ids)
+
+    def _quality(self, hits: Hits) -> float:
+        ids = self.queries["query_id"].to_list()[: self.n_valid]
+        gold = self.qrels.filter(pl.col("query_id").is_in(ids))
+        run = hits_to_run(ids, hits, "candidate")
+        scores = per_query(run, gold, [FUSION_METRIC], parents=self.corpus, on_missing="zero")
+        return float(scores[FUSION_METRIC].mean() or 0.0)  # type: ignore[arg-type]

@@ -1,0 +1,46 @@
+"""Mining from models and texts alone: builds the indices, encodes with the cache, then mines.
+
+For callers that have a retriever and a reranker rather than indices: the asset, and the command line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from lex_assets.mining.config import MiningConfig
+from lex_assets.mining.mine import Mined, Progress, citation_neighbours, mine_hard_negatives
+from lex_assets.mining.pools import DenseSearch
+from lex_assets.retrieval.lexical import LexicalIndex
+from lex_assets.retrieval.search import corpus_texts
+from lex_assets.retrieval.types import Encoder, PairScorer
+
+
+def mine_with_models(
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    corpus: pl.DataFrame,
+    encoder: Encoder,
+    reranker: PairScorer | None,
+    config: MiningConfig,
+    *,
+    citations: pl.DataFrame | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Mined:
+    """`mine_hard_negatives` with BM25 and `encoder`; `citations` widen the margin of cited neighbours."""
+    texts = corpus_texts(corpus)
+    dense = DenseSearch.encode(encoder, queries, corpus, cache_dir)
+    neighbours = {} if citations is None else citation_neighbours(citations, corpus)
+    return mine_hard_negatives(
+        queries,
+        qrels,
+        corpus,
+        LexicalIndex.build(list(texts), list(texts.values())),
+        dense,
+        reranker,
+        config,
+        progress,
+        neighbours=neighbours,
+    )
