@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lex_assets.registry.stages import run_stage, stage_key
+
+
+def write(text: str):
+    return lambda folder: (folder / "result.txt").write_text(text)
+
+
+def test_the_same_inputs_are_computed_once(tmp_path: Path) -> None:
+    key = stage_key("1", {"steps": 3}, {"corpus": "abc"})
+    first = run_stage(tmp_path, "train", key, write("one"))
+    second = run_stage(tmp_path, "train", key, write("two"))
+    assert (first.reused, second.reused) == (False, True)
+    assert (second.path / "result.txt").read_text() == "one"
+
+
+@pytest.mark.parametrize(
+    "other", [("2", {"steps": 3}, {"corpus": "abc"}), ("1", {"steps": 4}, {"corpus": "abc"}), ("1", {"steps": 3}, {"corpus": "abd"})]
+)
+def test_code_config_and_inputs_all_count(other: tuple) -> None:
+    assert stage_key(*other) != stage_key("1", {"steps": 3}, {"corpus": "abc"})
+
+
+def test_a_failed_stage_leaves_nothing_and_can_be_repeated(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(tmp_path, "train", "key", fail)
+    assert list((tmp_path / "train").iterdir()) == []
+    assert not run_stage(tmp_path, "train", "key", write("done")).reused
