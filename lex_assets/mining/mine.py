@@ -10,26 +10,20 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
 from lex_assets.mining.filters import KEY, judge_dense, suspicious_rerank, thresholds, with_neighbours
-from lex_assets.mining.pools import DenseSearch, LexicalSearch, candidate_pool, excluded_pairs, hit_rules, raw_hits
+from lex_assets.mining.pools import DenseSearch, candidate_pool, excluded_pairs, hit_rules, raw_hits
 from lex_assets.mining.report import SELECTED, mining_report
+from lex_assets.retrieval.types import LexicalSearch, PairScorer
 from lex_assets.schemas import CANDIDATES, NEGATIVE, TRIPLETS, LexError, search_text
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
-
-
-class PairScorer(Protocol):
-    """A reranker, base or adapted."""
-
-    def score(self, pairs: list[tuple[str, str]], batch_size: int = 64) -> np.ndarray:
-        """Logits (n_pairs,) float32 of (query, passage) texts."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
+from lex_assets.retrieval.dense import DenseIndex
+from lex_assets.retrieval.embedding_cache import cached_encode
+from lex_assets.retrieval.types import Encoder, Hits, LexicalSearch
 from lex_assets.schemas import LexError, search_text
 
 OWN_DOCUMENT_ORIGINS = ("citation", "delegation")
@@ -22,32 +26,6 @@ A holding, MRC or synthetic question looks for its own document, whose other pas
 SPARE = 50
 """Hits fetched beyond the pool size, to make up for those that the exclusions remove."""
 
-Hits = list[list[tuple[str, float]]]
-
-
-class LexicalSearch(Protocol):
-    """Lexical search over the corpus that is mined."""
-
-    def search(self, queries: list[str], k: int) -> Hits:
-        """The best `k` (passage_id, score) per query, best first."""
-
-
-class DenseIndexLike(Protocol):
-    """Exact search over passage vectors."""
-
-    def search(self, query_vectors: np.ndarray, k: int) -> Hits:
-        """The best `k` (passage_id, score) per row of `query_vectors` (n_queries, dim)."""
-
-
-class Encoder(Protocol):
-    """A retriever, base or adapted."""
-
-    def encode_queries(self, texts: list[str]) -> np.ndarray:
-        """(n, dim) float32."""
-
-    def encode_passages(self, texts: list[str]) -> np.ndarray:
-        """(n, dim) float32."""
-
 
 @dataclass(frozen=True)
 class DenseSearch:
@@ -56,32 +34,22 @@ class DenseSearch:
     queries: (n_queries, dim) float32 · passages: (n_passages, dim) float32.
     """
 
-    index: DenseIndexLike
+    index: DenseIndex
     query_ids: Sequence[str]
     queries: np.ndarray
     passage_ids: Sequence[str]
     passages: np.ndarray
 
     @classmethod
-    def from_encoder(cls, encoder: Encoder, queries: pl.DataFrame, corpus: pl.DataFrame) -> DenseSearch:
-        """Encode both tables and index the passages."""
-        texts = [search_text(c, t) for c, t in corpus.select("context", "text").iter_rows()]
-        return cls.from_vectors(
-            queries, encoder.encode_queries(queries["text"].to_list()), corpus, encoder.encode_passages(texts)
-        )
-
-    @classmethod
-    def from_vectors(
-        cls, queries: pl.DataFrame, query_vectors: np.ndarray, corpus: pl.DataFrame, passage_vectors: np.ndarray
+    def encode(
+        cls, encoder: Encoder, queries: pl.DataFrame, corpus: pl.DataFrame, cache_dir: Path | None = None
     ) -> DenseSearch:
-        """Vectors in the tables' row order, from a cache for example. Raises LexError when they hold NaN."""
-        from lex_assets.retrieval.dense import DenseIndex
-
-        for name, vectors in (("query", query_vectors), ("passage", passage_vectors)):
-            if not np.isfinite(vectors).all():
-                raise LexError(f"mining: {name} vectors hold NaN or infinity; check the retriever")
+        """Encode both tables (what `cache_dir` holds is not encoded again) and index the passages."""
+        texts = [search_text(c, t) for c, t in corpus.select("context", "text").iter_rows()]
+        passages = cached_encode(encoder, "passage", texts, cache_dir)
+        questions = cached_encode(encoder, "query", queries["text"].to_list(), cache_dir)
         ids = corpus["passage_id"].to_list()
-        return cls(DenseIndex(ids, passage_vectors), queries["query_id"].to_list(), query_vectors, ids, passage_vectors)
+        return cls(DenseIndex(ids, passages), queries["query_id"].to_list(), questions, ids, passages)
 
     def hits(self, query_ids: Sequence[str], k: int) -> Hits:
         """The best `k` passages of each query."""

@@ -1,0 +1,115 @@
+"""The adapter folder: what plain PEFT loads, what it was made from, and how the run went.
+
+The folder is written beside its target and renamed, so that it is complete or absent. Nothing in it depends on the
+clock: the same inputs and seed give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lex_assets.models.weights import TRAINING_CONFIG
+from lex_assets.schemas import LexError
+
+HISTORY = "history.json"
+ADAPTER_CONFIG = "adapter_config.json"
+PACKAGES = ("lex_assets", "torch", "transformers", "sentence-transformers", "peft")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished adapter and how its training went. Losses and chance are in nats (logits for a margin)."""
+
+    adapter_dir: Path
+    history: list[dict[str, Any]]
+    steps: int
+    best_step: int
+    chance: float
+    initial_loss: float
+    final_loss: float
+    metric_name: str
+    base_metric: float
+    best_metric: float
+    pattern: str
+    data_hash: str
+    seconds: float
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder beside `target` that takes its place when the body succeeds, and is gone when it fails.
+
+    Raises LexError when `target` holds something that is not an adapter, or cannot be written.
+    """
+    if target.exists() and any(target.iterdir()) and not (target / TRAINING_CONFIG).exists():
+        raise LexError(f"{target}: holds files that are not an adapter; choose another folder")
+    staging = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        staging.mkdir(parents=True)
+        yield staging
+        if target.exists():
+            shutil.rmtree(target)
+        staging.rename(target)
+    except OSError as error:
+        raise LexError(
+            f"{target}: cannot write the adapter ({error.strerror or error}); free space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_adapter(
+    target: Path, peft_model: Any, facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write the adapter folder: PEFT files, training_config.json, history.json and a card."""
+    with new_folder(target) as folder:
+        peft_model.save_pretrained(str(folder))
+        config_path = folder / ADAPTER_CONFIG
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+        _write_json(config_path, {name: sorted(v) if isinstance(v, list) else v for name, v in config.items()})
+        _write_json(folder / TRAINING_CONFIG, facts)
+        _write_json(folder / HISTORY, list(history))
+        (folder / "README.md").write_text(_card(facts), encoding="utf-8")
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def training_facts(
+    kind: str, base: Mapping[str, Any], settings: Mapping[str, Any], data: Mapping[str, Any], result: Mapping[str, Any]
+) -> dict[str, Any]:
+    """training_config.json. base: name, revision, weights_hash and licence · settings: what serving must
+    repeat (lengths, prefixes), seed and config · data, result: what went in and what came out."""
+    versions = {package: version(package) for package in PACKAGES} | {"python": platform.python_version()}
+    own = {"kind": kind, "format": 1, "data": data, "result": result, "versions": versions}
+    return {"base": base, **settings, **own}
+
+
+def _card(facts: Mapping[str, Any]) -> str:
+    base, result, data = facts["base"], facts["result"], facts["data"]
+    metric = f"{result['base_metric']:.4f} (base) → {result['best_metric']:.4f}, step {result['best_step']}"
+    counts = f"{data['queries']} training queries, {data['negatives']} hard negatives, {data['passages']} passages"
+    return f"""---
+base_model: {base["name"]}
+library_name: peft
+tags: [lora, {facts["kind"]}]
+---
+# {facts["kind"]} adapter
+
+- base: {base["name"]} {base["revision"]}, weights {base["weights_hash"][:16]}, licence {base["licence"]}
+- data: {counts}, sha256 {data["hash"][:16]}
+- {result["metric_name"]} over {data["valid_queries"]} queries: {metric}
+
+Load it with `PeftModel.from_pretrained(base_model, this_folder)`. The validation figure chose the checkpoint; it
+is no test result. Settings are in `training_config.json`, the curve in `history.json`.
+"""

@@ -1,0 +1,132 @@
+"""Frozen models seen from training: token rows in, embeddings or logits out, through the modules that serving uses.
+
+Texts are tokenized as in serving, once per run; a training step only pads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lex_assets.models.batching import length_sorted, tokenize
+from lex_assets.models.bi_encoder import BiEncoder
+from lex_assets.models.reranker import Reranker
+from lex_assets.models.weights import Base
+from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig
+
+Row = dict[str, list[int]]
+"""One tokenized sequence: input_ids and what else the tokenizer gives."""
+
+SEQUENCES_AT_ONCE = 64  # per forward pass of a validation
+
+
+@dataclass
+class Backbone:
+    """What the two kinds share. settings: what serving must repeat, for training_config.json."""
+
+    model: Any
+    base: Base
+    licence: str
+    is_local: bool
+    lora_targets: Sequence[str]
+    settings: dict[str, Any]
+    bf16: bool
+
+    @property
+    def transformer(self) -> Any:
+        """The Hugging Face model inside, which the adapter is attached to."""
+        return self.model[0].model
+
+    @property
+    def label(self) -> str:
+        """Hub id, or name and content hash; never a path, which means something else elsewhere."""
+        return f"{self.base.name}@sha256:{self.base.hash[:16]}" if self.is_local else self.base.source
+
+    def forward(self, rows: Sequence[Row]) -> Tensor:
+        """Outputs of `rows`, fp32."""
+        features = self.model.tokenizer.pad(list(rows), return_tensors="pt").to(self.model.device)
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            return self._output(self.model(dict(features)))
+
+    def forward_all(self, rows: Sequence[Row]) -> Tensor:
+        """`forward` over any number of rows, on the CPU, in batches of similar length."""
+        batches = list(length_sorted(rows, SEQUENCES_AT_ONCE))
+        outputs = torch.cat([self.forward([rows[n] for n in batch]).cpu() for batch in batches])
+        return outputs[torch.cat([torch.from_numpy(batch) for batch in batches]).argsort()]
+
+    def _output(self, features: dict[str, Tensor]) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass
+class RetrieverBackbone(Backbone):
+    """A bi-encoder with the pooling that its own configuration names: rows to unit vectors (n, d)."""
+
+    _rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+
+    def rows(self, kind: str, texts: Iterable[str]) -> list[Row]:
+        """Token rows of `kind` (query or passage): prefix included, cut at the length of the kind."""
+        texts = list(texts)
+        new = [text for text in dict.fromkeys(texts) if (kind, text) not in self._rows]
+        if new:
+            prefix, limit = self.settings[f"{kind}_prefix"], self.settings[f"{kind}_max_length"]
+            rows = tokenize(self.model.tokenizer, [prefix + text for text in new], None, limit).rows
+            self._rows.update({(kind, text): row for text, row in zip(new, rows, strict=True)})
+        return [self._rows[kind, text] for text in texts]
+
+    def _output(self, features: dict[str, Tensor]) -> Tensor:
+        return nn.functional.normalize(features["sentence_embedding"].float(), dim=-1)
+
+
+@dataclass
+class RerankerBackbone(Backbone):
+    """A cross-encoder: rows of (query, passage) to logits (n,), no activation between them and the loss."""
+
+    def rows(self, pairs: Sequence[tuple[str, str]]) -> list[Row]:
+        """Token rows of (query, passage) texts, cut at the length of a pair, the longer side first."""
+        queries, passages = [query for query, _ in pairs], [passage for _, passage in pairs]
+        return tokenize(self.model.tokenizer, queries, passages, self.settings["max_length"]).rows
+
+    def _output(self, features: dict[str, Tensor]) -> Tensor:
+        return features["scores"].float().squeeze(-1)
+
+
+def open_retriever(
+    base: str, config: RetrieverTrainingConfig, device: str, trust_remote_code: bool = False
+) -> RetrieverBackbone:
+    """The bi-encoder `base` (preset, hub id or folder). Raises LexError when it cannot be loaded."""
+    encoder = BiEncoder(
+        base,
+        device=device,
+        query_max_seq_length=config.query_max_length or None,
+        passage_max_seq_length=config.passage_max_length or None,
+        trust_remote_code=trust_remote_code,
+    )
+    settings: dict[str, Any] = {f"{kind}_prefix": encoder.get_prefix(kind) for kind in ("query", "passage")}
+    settings |= {f"{kind}_max_length": encoder.get_max_seq_length(kind) for kind in ("query", "passage")}
+    return RetrieverBackbone(**_shared(encoder), settings=settings, bf16=config.precision == "bf16")
+
+
+def open_reranker(
+    base: str, config: RerankerTrainingConfig, device: str, trust_remote_code: bool = False
+) -> RerankerBackbone:
+    """The cross-encoder `base` (preset, hub id or folder). Raises LexError when it cannot be loaded."""
+    limit = config.max_length or None
+    reranker = Reranker(base, device=device, max_seq_length=limit, trust_remote_code=trust_remote_code)
+    settings = {"max_length": reranker.get_max_seq_length()}
+    return RerankerBackbone(**_shared(reranker), settings=settings, bf16=config.precision == "bf16")
+
+
+def _shared(served: BiEncoder | Reranker) -> dict[str, Any]:
+    preset = served.preset
+    return {
+        "model": served.model,
+        "base": served.base,
+        "licence": preset.licence,
+        "is_local": preset.is_local,
+        "lora_targets": preset.lora_targets,
+    }

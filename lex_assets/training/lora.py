@@ -1,0 +1,105 @@
+"""Attach an adapter to frozen weights, and prove that it trains.
+
+Nothing is left to defaults: PEFT's own targets differ by architecture, `dense` also matches a pooler that mean pooling
+never reads, and a cross-encoder's head is neither trained nor saved unless it is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from lex_assets.schemas import LexError
+from lex_assets.training.config import TrainingConfig
+
+
+def head_names(model: nn.Module) -> list[str]:
+    """Top-level modules with weights outside the encoder: what a cross-encoder must train and save in full.
+
+    Raises LexError when there is none: the model was loaded without its head.
+    """
+    children, encoder = dict(model.named_children()), getattr(model, "base_model_prefix", "")
+    heads = [name for name, child in children.items() if name != encoder and list(child.parameters())]
+    if encoder not in children or not heads:
+        raise LexError(f"{type(model).__name__} has no classification head; load it as a sequence classifier")
+    return heads
+
+
+def lora_target_names(model: nn.Module, wanted: Sequence[str] = ()) -> list[str]:
+    """Full names of the linear layers to adapt: those ending in one of `wanted`, or all, inside the transformer blocks.
+
+    Raises LexError naming the layers that exist when nothing matches.
+    """
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    blocks = [name for name in linear if any(part.isdigit() for part in name.split("."))]
+    chosen = [name for name in blocks if not wanted or any(f".{name}".endswith(f".{suffix}") for suffix in wanted)]
+    if not chosen:
+        leaves = ", ".join(sorted({name.split(".")[-1] for name in blocks})) or "none"
+        raise LexError(
+            f"LoRA targets {list(wanted)} match no layer of {type(model).__name__}; its layers are: {leaves}"
+        )
+    return chosen
+
+
+def attach_lora(model: nn.Module, config: TrainingConfig, targets: Sequence[str], base_name: str, head: bool) -> Any:
+    """The PEFT model around `model`, whose layers are adapted in place.
+
+    base_name is written into adapter_config.json. With `head`, the modules outside the encoder train in full.
+    """
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    heads = head_names(model) if head else None
+    lora = LoraConfig(
+        task_type=TaskType.SEQ_CLS if head else TaskType.FEATURE_EXTRACTION,
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=lora_target_names(model, targets),
+        modules_to_save=list(heads) if heads else None,  # PEFT appends its own guesses to the list
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # lora_A starts at random
+        peft_model = get_peft_model(model, lora)
+    peft_model.peft_config["default"].base_model_name_or_path = base_name
+    assert_trainable(peft_model, heads or [])
+    return peft_model
+
+
+def assert_trainable(model: nn.Module, heads: Sequence[str]) -> None:
+    """Raise LexError unless exactly the adapter and the heads train."""
+    for name, parameter in model.named_parameters():
+        expected = "lora_" in name or "modules_to_save" in name
+        if parameter.requires_grad != expected:
+            state = "frozen" if expected else "trainable"
+            raise LexError(f"LoRA: {name} is {state}; only the adapter and {list(heads) or 'no head'} may train")
+    missing = [head for head in heads if not any(f"{head}.modules_to_save" in n for n, _ in model.named_parameters())]
+    if missing:
+        raise LexError(f"LoRA: head {missing[0]} is not saved with the adapter; name it in modules_to_save")
+
+
+class GradientCheck:
+    """Asserts that gradients reach the adapter: lora_B and the head in the first step, lora_A too in the second.
+
+    lora_B starts at zero, so that lora_A has no gradient in the first step by construction. Steps with a loss of zero
+    (a hinge that is satisfied) say nothing and do not count, nor do biases: a loss over differences of logits is blind
+    to a head's bias.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = [
+            (name, p) for name, p in model.named_parameters() if p.requires_grad and not name.endswith("bias")
+        ]
+        self._steps = 0
+
+    def after_backward(self, loss: float) -> None:
+        """Check the gradients of this step. Raises LexError naming the first parameter that gets none."""
+        if self._steps >= 2 or loss == 0:
+            return
+        self._steps += 1
+        for name, parameter in self._parameters:
+            due = self._steps == 2 or "lora_A" not in name
+            if due and (parameter.grad is None or not parameter.grad.any()):
+                raise LexError(f"LoRA: {name} gets no gradient in step {self._steps}; leave it out of the LoRA targets")

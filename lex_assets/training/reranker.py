@@ -1,0 +1,142 @@
+"""Train a reranker adapter: LoRA on a cross-encoder whose head trains in full, over groups of one query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from lex_assets.retrieval.types import LexicalSearch
+from lex_assets.schemas import LexError
+from lex_assets.training.artefact import TrainingResult
+from lex_assets.training.backbone import RerankerBackbone, Row, open_reranker
+from lex_assets.training.config import RerankerTrainingConfig
+from lex_assets.training.data import TrainingData, gain_matrix, ideal_gains, training_data, validation_candidates
+from lex_assets.training.finish import finish, lexical_over
+from lex_assets.training.loop import OnStep, StepBatch, fit
+from lex_assets.training.lora import attach_lora
+from lex_assets.training.losses import GROUP_LOSSES, group_chance
+from lex_assets.training.metrics import rank_metrics
+from lex_assets.training.sampling import draw
+
+
+def train_reranker(
+    base: str,
+    triplets: pl.DataFrame,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    corpus: pl.DataFrame,
+    config: RerankerTrainingConfig | None = None,
+    out_dir: Path | str = "reranker_adapter",
+    device: str = "cpu",
+    on_step: OnStep | None = None,
+    *,
+    candidates: pl.DataFrame | None = None,
+    lexical: LexicalSearch | None = None,
+    trust_remote_code: bool = False,
+) -> TrainingResult:
+    """Train a LoRA adapter and the head of the cross-encoder `base` and write them to `out_dir`.
+
+    candidates: a RUN table with the first-stage hits of the validation queries; lexical search over `corpus` when None
+    (`lexical`, or built here). Otherwise as `train_retriever`.
+    """
+    config = config or RerankerTrainingConfig()
+    data = training_data(triplets, queries, qrels, corpus, config)
+    first_stage = _first_stage(data, candidates, lexical, config)
+    backbone = open_reranker(base, config, device, trust_remote_code)
+    adapter = attach_lora(backbone.transformer, config, backbone.lora_targets, backbone.label, head=True)
+    task = RerankerTask(backbone, data, first_stage, config)
+    run = fit(adapter, task, config, on_step)
+    return finish(Path(out_dir), "reranker", adapter, backbone, data, config, task.metric_name, run)
+
+
+def _first_stage(
+    data: TrainingData, run: pl.DataFrame | None, lexical: LexicalSearch | None, config: RerankerTrainingConfig
+) -> dict[str, list[str]]:
+    """Candidates per validation query. Raises LexError when no relevant passage is among them: nothing to choose by."""
+    if run is None:
+        found = validation_candidates(data, lexical or lexical_over(data), config.valid_candidates)
+    else:
+        found = {query_id: [] for query_id in data.valid.query_ids}
+        for query_id, passage_id in run.sort("query_id", "rank").select("query_id", "passage_id").iter_rows():
+            if query_id in found and passage_id in data.passages and passage_id not in data.valid.unfit[query_id]:
+                found[query_id].append(passage_id)
+        found = {query_id: passages[: config.valid_candidates] for query_id, passages in found.items()}
+    if not any(passage in data.valid.gains[query_id] for query_id, passages in found.items() for passage in passages):
+        raise LexError(
+            f"training: no relevant passage among the first {config.valid_candidates} candidates of the validation "
+            "queries; raise valid_candidates or pass better candidates"
+        )
+    return found
+
+
+class RerankerTask:
+    """A step's rows are grouped by query, positives first."""
+
+    metric_name = "valid ndcg@10"
+
+    def __init__(
+        self,
+        backbone: RerankerBackbone,
+        data: TrainingData,
+        first_stage: dict[str, list[str]],
+        config: RerankerTrainingConfig,
+    ) -> None:
+        self.backbone, self.data, self.config = backbone, data, config
+        self.query_ids = [query_id for query_id in data.query_ids if data.negatives[query_id]]
+        self.corpus_ids = sorted(data.passages)
+        self.first_stage = [first_stage[query_id] for query_id in data.valid.query_ids]
+        self.valid_gains = gain_matrix(data.valid, self.first_stage)
+        self.ideal = ideal_gains(data.valid)
+        found = zip(data.valid.texts, self.first_stage, strict=True)
+        self.valid_rows = backbone.rows([(text, data.passages[p]) for text, passages in found for p in passages])
+
+    def batch(self, query_ids: Sequence[str], epoch: int) -> StepBatch:
+        """Groups of drawn positives and freshly drawn hard and random negatives."""
+        pairs: list[tuple[str, str]] = []
+        groups: list[tuple[int, int, int]] = []
+        for query_id in query_ids:
+            positives = self._draw(
+                "positive", self.data.positives[query_id], self.config.positives_per_query, epoch, query_id
+            )
+            negatives = self._negatives(epoch, query_id)
+            groups.append((len(pairs), len(positives), len(negatives)))
+            pairs += [(self.data.texts[query_id], self.data.passages[p]) for p in (*positives, *negatives)]
+        pair_loss, margin = GROUP_LOSSES[self.config.loss], self.config.margin
+
+        def loss(logits: Tensor) -> Tensor:
+            split = ((logits[at : at + p], logits[at + p : at + p + n]) for at, p, n in groups)
+            return torch.stack([pair_loss(positive, negative, margin) for positive, negative in split]).mean()
+
+        chance = np.mean([group_chance(self.config.loss, n, margin) for _, _, n in groups])
+        rows = self.backbone.rows(pairs)
+        return StepBatch(rows, [len(row["input_ids"]) for row in rows], loss, float(chance))
+
+    def _negatives(self, epoch: int, query_id: str) -> list[str]:
+        """Hard negatives plus a share of random ones; a query with few hard negatives gets no more random ones."""
+        wanted = self.config.negatives_per_query
+        random_count = round(wanted * self.config.random_share)
+        hard = self._draw("hard", self.data.negatives[query_id], wanted - random_count, epoch, query_id)
+        unfit = self.data.unfit[query_id] | set(hard)
+        spare = self._draw("random", self.corpus_ids, random_count + len(unfit), epoch, query_id)
+        return hard + [passage for passage in spare if passage not in unfit][:random_count]
+
+    def _draw(self, purpose: str, items: Sequence[str], count: int, epoch: int, query_id: str) -> list[str]:
+        return draw(items, count, self.config.seed, epoch, query_id, purpose)
+
+    def forward(self, rows: Sequence[Row]) -> Tensor:
+        """Logits (n,), fp32."""
+        return self.backbone.forward(rows)
+
+    def validate(self) -> float:
+        """NDCG@10 of the validation queries over their first-stage candidates."""
+        logits = self.backbone.forward_all(self.valid_rows).numpy()
+        scores, at = np.full(self.valid_gains.shape, -np.inf), 0
+        for row, found in enumerate(self.first_stage):
+            scores[row, : len(found)] = logits[at : at + len(found)]
+            at += len(found)
+        return rank_metrics(scores, self.valid_gains, self.ideal)["ndcg@10"]
