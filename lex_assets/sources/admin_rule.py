@@ -21,19 +21,18 @@ from lex_assets.sources.statute import (
     heading,
     heaviest_ascending,
 )
-from lex_assets.sources.text import clean, tidy
+from lex_assets.sources.text import clean, strip_marks, tidy
 from lex_assets.sources.values import SourceError, as_dict, as_list, as_text, field
 
 _ACT = re.compile(r"「([^」]{2,80})」[^「」]{0,20}?\(\s*이하\s*[\"“'‘]법[\"”'’]")
 _ARTICLE_START = re.compile(
     r"(?:^|(?<=\s))제\d+(?:-\d+)?조(?:의\d+)?(?=\s*\([^()]*(?:\([^()]*\)[^()]*)*\)(?:\s(?!각\s*호)|$|[①-⑳<]|삭)|\s*<?\s*삭\s*제)"
 )
-_HEADING_RUN = re.compile(
-    r"(?:^|(?<=[.>＞\]」)\s]))((?:제\d+(?:편|장|절|관)(?:의\d+)?\s(?:<[^<>]*>|\[[^\[\]]*\]|[^.①-⑳<>\[\]]){0,80}?)+)$"
-)
 _SENTENCE_END = re.compile(r"[.>＞\]。]\s*$")
 _CITES = re.compile(r"[,ㆍ·(「]\s*$|(?:^|\s)(?:법|영|규정|규칙|세칙|같은|동|및|또는|이나|내지|따라|의한|따른)\s*$")
-_HEADING_START = re.compile(r"(?<=\s)(?=제\d+(?:편|장|절|관)(?:의\d+)?\s)")
+_HEADING_START = re.compile(r"(?:^|(?<=[\s>＞\]」)]))(?=제\d+(?:편|장|절|관)(?:의\d+)?\s)")
+_NO_HEADING = re.compile(r"[.①-⑳]")
+_LONGEST_HEADING = 100
 
 
 def is_admin_rule(value: dict[str, Any]) -> bool:
@@ -99,7 +98,7 @@ def _pieces(text: str) -> list[str]:
     last = 0
     for place in heaviest_ascending([article_key(match[0]) for match in found], weights):
         start = found[place].start()
-        cuts |= {start, *_heading_cuts(text, _HEADING_RUN.search(text, max(last, start - 400), start))}
+        cuts |= {start, *_heading_cuts(text, max(last, start - 4 * _LONGEST_HEADING), start)}
         last = start
     return [piece for begin, end in pairwise(sorted(cuts)) if (piece := text[begin:end]).strip()]
 
@@ -113,10 +112,17 @@ def _weight(before: str) -> float:
     return 0.1 if _CITES.search(before) else 1.0
 
 
-def _heading_cuts(text: str, run: re.Match[str] | None) -> list[int]:
-    if not run:
-        return []
-    return [run.start(1), *(m.start() for m in _HEADING_START.finditer(text, run.start(1) + 1, run.end(1)))]
+def _heading_cuts(text: str, begin: int, end: int) -> list[int]:
+    """Starts of the headings that stand directly before `end`: nothing but titles and marks may lie between."""
+    cuts: list[int] = []
+    after = end
+    for match in reversed(list(_HEADING_START.finditer(text, begin, end))):
+        title = strip_marks(text[match.start() : after])
+        if _NO_HEADING.search(title) or len(title) > _LONGEST_HEADING:
+            break
+        after = match.start()
+        cuts.append(after)
+    return cuts
 
 
 def _add_piece(outline: Outline, piece: str) -> None:

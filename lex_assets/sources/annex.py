@@ -97,12 +97,13 @@ def annex_text(text: str, words: Set[str] = frozenset()) -> str:
 
 def _joined(lines: list[str], words: Set[str], glue: str) -> str:
     """`lines` joined by `glue`, or by nothing where the break cut a word: fixed-width text breaks anywhere."""
-    text = ""
+    parts: list[str] = []
+    before = ""
     for line in filter(None, (line.strip() for line in lines)):
-        before, after = text[text.rfind(" ") + 1 :], line.split(" ", 1)[0]
-        cut = text and SEPARATOR not in line and before.rpartition("\n")[2] + after in words
-        text = f"{text}{'' if cut or not text else glue}{line}"
-    return text
+        cut = SEPARATOR not in line and before + line.split(" ", 1)[0] in words
+        parts += [line] if cut or not parts else [glue, line]
+        before = (before if cut and " " not in line else "") + line[line.rfind(" ") + 1 :]
+    return "".join(parts)
 
 
 def _table_rows(lines: list[str], words: Set[str]) -> list[str]:

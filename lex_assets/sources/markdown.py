@@ -148,11 +148,11 @@ def _unescape(text: str) -> str:
 
 def _split_addenda(body: str) -> tuple[str, list[Unit]]:
     """The main part, and the 부칙 after `## 부칙`, one unit per promulgation."""
-    match = re.search(r"^#{1,6}\s+부칙\s*$", body, re.MULTILINE)
+    match = re.search(r"^#{1,6}[ \t]+부칙[ \t\r]*$", body, re.MULTILINE)
     if not match:
         return body, []
     text = body[match.end() :]
-    starts = [found.start() for found in re.finditer(r"^\s*부칙", text, re.MULTILINE)] or [0]
+    starts = [found.start() for found in re.finditer(r"^[ \t]*부칙", text, re.MULTILINE)] or [0]
     blocks = [text[begin:end] for begin, end in pairwise(sorted({0, *starts, len(text)}))]
     return body[: match.start()], [_addendum(block) for block in blocks if block.strip()]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,29 +104,32 @@ def read_file(path: Path, root: Path) -> tuple[list[Document], list[dict[str, st
 
 
 def _read(path: Path, root: Path, wanted: Wanted) -> tuple[list[Document], list[dict[str, str]], int]:
-    """As `read_file`, for wanted source types only; the third value counts the documents seen, wanted or not."""
+    """As `read_file`, for wanted source types only; the third value counts the good records, wanted or not."""
     source = path.relative_to(root).as_posix().encode("utf-8", "replace").decode()
     documents: list[Document] = []
     rejected: list[dict[str, str]] = []
-    seen = 0
+    good = 0
     try:
         for record, content, parse in _records(path, wanted):
-            seen += 1
             try:
                 document = parse() if parse else None
-            except SourceError as error:
-                rejected.append(_rejection(source, record, str(error)))
+            except (SourceError, RecursionError) as error:
+                rejected.append(_rejection(source, record, _reason(error)))
                 continue
+            good += 1
             if document:
                 document.source_path, document.content_hash = source, content_hash(content)
                 documents.append(document)
-    except SourceError as error:
-        rejected.append(_rejection(source, "", str(error)))
-    except OSError as error:
-        rejected.append(_rejection(source, "", f"cannot be read: {error.strerror}"))
-    except RecursionError:
-        rejected.append(_rejection(source, "", "nested too deeply; the file is damaged, download it again"))
-    return documents, rejected, seen - sum(bool(row["record"]) or seen == 1 for row in rejected)
+    except (SourceError, RecursionError, OSError) as error:
+        rejected.append(_rejection(source, "", _reason(error)))
+    return documents, rejected, good
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    nested = isinstance(error, RecursionError)
+    return "nested too deeply; the file is damaged, download it again" if nested else str(error)
 
 
 def _rejection(source: str, record: str, reason: str) -> dict[str, str]:
@@ -146,7 +151,7 @@ def _records(path: Path, wanted: Wanted) -> Iterator[_Record]:
         text = decode(path.read_bytes())
         if not is_statute(text):
             raise SourceError("Markdown without a front matter that names a 법령ID; only statutes can be read")
-        yield "", text, (lambda: read_statute(text)) if wanted("law") else None
+        yield "", text, partial(read_statute, text) if wanted("law") else None
     else:
         known = ", ".join(SUFFIXES)
         raise SourceError(f"not a known format ({suffix or 'no suffix'}); unpack archives, convert to {known}")
@@ -164,24 +169,25 @@ def _json_records(text: str, value: Any, wanted: Wanted) -> Iterator[_Record]:
         raise SourceError("the JSON is not an object; expected a law, a rule, a decision or an MRC file")
     for is_format, source_type, read in _SINGLE:
         if is_format(value):
-            yield "", text, (lambda read=read: read(value)) if wanted(source_type) else None
+            yield "", text, partial(read, value) if wanted(source_type) else None
             return
     if not is_mrc(value):
         raise SourceError(f"unknown JSON format (keys {', '.join(map(str, list(value)[:5]))}); see the list of formats")
     for record, article, entry in paragraphs(value):
-        reader = (lambda article=article, entry=entry: read_context(article, entry)) if wanted("mrc") else None
-        yield record, repr(entry), reader
+        reader = partial(read_context, article, entry) if wanted("mrc") else None
+        yield record, json.dumps(entry, ensure_ascii=False, sort_keys=True), reader
 
 
 def _lines(path: Path, wanted: Wanted) -> Iterator[_Record]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
-                yield (
-                    f"line {number}",
-                    line.decode("utf-8", "replace"),
-                    ((lambda line=line: read_record(parse_json(decode(line)))) if wanted("jsonl") else None),
-                )
+                reader = partial(_read_line, line) if wanted("jsonl") else None
+                yield f"line {number}", line.decode("utf-8", "replace"), reader
+
+
+def _read_line(line: bytes) -> Document:
+    return read_record(parse_json(decode(line)))
 
 
 _Batch = tuple[list[dict[str, Any]], list[dict[str, str]], int]

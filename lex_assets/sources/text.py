@@ -20,7 +20,8 @@ _WORDS = (
     r"|삭\s*제|제[^<>]{1,30}이동"
 )
 _MARK = re.compile(rf"{_OPEN}\s*(?:(?:{_WORDS}){_INNER}*|{_DATE}{_INNER}*){_CLOSE}")
-DELETION_MARK = re.compile(rf"{_OPEN}{_INNER}*삭\s*제{_INNER}*{_CLOSE}")
+# Bounded: without a limit, a run of 삭제 that never closes would cost quadratic time.
+DELETION_MARK = re.compile(rf"{_OPEN}{_INNER}{{0,100}}?삭\s*제{_INNER}{{0,200}}{_CLOSE}")
 _NOTE = re.compile(
     r"\[\s*(?:본\s*[조항호목장절관편]\s*신설|전문\s*개정|전부\s*개정|제목\s*개정|시행일|종전|제[^\[\]]{1,30}(?:에서|으?로)\s*이동)"
     r"[^\[\]]*\]"

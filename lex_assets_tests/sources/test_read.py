@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,30 @@ def test_damaged_bytes_give_documents_or_reasons(tmp_path: Path, data: st.DataOb
     documents, rejected = read_file(path, tmp_path)
     assert documents or rejected or suffix == "jsonl"
     build_passages(DOCUMENTS.frame({document.doc_id: document.row() for document in documents}.values()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<" * 100_000,
+        "<" + "삭제" * 50_000,
+        "제1장 " * 60 + ". 제1조(목적) 정한다.",
+        "제1조(가) " * 20_000,
+        "제1조(" * 30_000,
+        "제1조(목적) ① " + "1. 가 " * 20_000,
+        "[시행일: 2020. 1. 1.] 제1조" + "ㆍ제2조" * 20_000 + "x",
+        "[1]" * 30_000,
+        "│" * 50_000,
+        "─" * 100_000 + "│\n" * 1_000,
+    ],
+    ids=range(10),
+)
+def test_hostile_text_is_read_in_linear_time(tmp_path: Path, text: str) -> None:
+    annex = {"별표단위": {"별표번호": "1", "별표내용": text}}
+    write(tmp_path, "rule.json", raw.rule(text, 별표=annex))
+    write(tmp_path, "law.json", raw.law([raw.article("1", text), raw.heading("2", text)], 별표=annex))
+    write(tmp_path, "decision.json", raw.decision(판시사항=text, 참조조문=text))
+    write(tmp_path, "statute.md", (STATUTE + "\n" * 50_000 + "#\n" * 10_000 + text).encode())
+    start = time.perf_counter()
+    build_passages(ingest(tmp_path, RULES).documents)
+    assert time.perf_counter() - start < 5
