@@ -20,8 +20,8 @@ class Citation:
     """One cited provision.
 
     law: name as written, without 구 · article: "53의2" or "4-2" · paragraph, item: "2", "3의2" or None · as_of:
-    YYYYMMDD of the amendment before which the cited version was in force (개정되기 전의 것), else "" · current: named by
-    a "(현행 … 참조)" note · reason: why it does not mean today's article (old_version, repealed, addendum), else None.
+    YYYYMMDD of the amendment before which the cited version was in force , else "" · current: named by
+    a (현행 … 참조) note · reason: why it does not mean today's article (old_version, repealed, addendum), else None.
     """
 
     law: str

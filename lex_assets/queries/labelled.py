@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
 
 from lex_assets.citations.parse import case_numbers
 from lex_assets.passages.ids import article_id
@@ -23,21 +24,32 @@ NAMED, REST = 2, 1
 """Grades: what the source names (a 항, or a whole article), and the rest of a named 항's article."""
 
 
-@dataclass(frozen=True)
-class LabelConfig:
-    """How labels are read.
+class LabelConfig(BaseModel):
+    """How labels are read."""
 
-    boilerplate_share: an article cited by more than this share of a domain's issues counts as boilerplate (0 to 1) ·
-    max_articles: a decree article that refers to more act articles than this implements none in particular ·
-    min_characters, max_characters: length limits of a query's text in characters (longer texts are cut) ·
-    same_group: Jaccard overlap of character n-grams from which two issues count as one when splitting (0 to 1).
-    """
+    model_config = ConfigDict(frozen=True)
 
-    boilerplate_share: float = 0.01
-    max_articles: int = 4
-    min_characters: int = 8
-    max_characters: int = 600
-    same_group: float = 0.8
+    boilerplate_share: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="이 비율을 넘게 인용되는 조문은 상용 조문으로 표시. Share of issues that cite boilerplate.",
+    )
+    max_articles: int = Field(
+        default=4,
+        ge=1,
+        description="시행령 조문이 가리키는 법 조문 수의 상한. Act articles that a decree article may implement.",
+    )
+    min_characters: int = Field(default=8, ge=1, description="질의의 최소 글자 수. Shortest query, in characters.")
+    max_characters: int = Field(
+        default=600, ge=50, description="질의의 최대 글자 수(초과분은 자름). Queries are cut here, in characters."
+    )
+    same_group: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="같은 분할 그룹으로 묶는 n-gram 자카드 값. Jaccard overlap of issues that share a set.",
+    )
 
 
 @dataclass

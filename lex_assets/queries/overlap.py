@@ -50,10 +50,9 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> pl.DataFram
     for position, text in enumerate(texts):
         groups.setdefault(where[text], []).append(position)
     rows = [(i, j, 1.0, 1.0, 1.0) for same in groups.values() for n, i in enumerate(same) for j in same[n + 1 :]]
-    for a, b, *shares in _distinct_pairs(unique, threshold):
+    for a, b, of_a, of_b, jaccard in _distinct_pairs(unique, threshold):
         for i in groups[a]:
-            for j in groups[b]:
-                rows.append((i, j, *shares) if i < j else (j, i, shares[1], shares[0], shares[2]))
+            rows += [(i, j, of_a, of_b, jaccard) if i < j else (j, i, of_b, of_a, jaccard) for j in groups[b]]
     return pl.DataFrame(rows, schema=_PAIRS, orient="row").sort("left", "right")
 
 

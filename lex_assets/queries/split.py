@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lex_assets.queries.overlap import near_duplicates
 from lex_assets.schemas import QUERIES, SETS, Document, LexError
@@ -21,31 +21,35 @@ DROPPED = "dropped"
 Fractions = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
-class SplitConfig:
-    """How queries are divided.
+class SplitConfig(BaseModel):
+    """How queries are divided. The default seed keeps the large codes (민법, 상법, 형법, …) in training and leaves the sets
+    of finance and law enough queries of both regimes."""
 
-    seed: of every draw; the default keeps the large codes (민법, 상법, 형법, …) in training and leaves the sets of
-    finance and law enough queries of both regimes · train, valid, promotion, test: shares of split groups, summing
-    to 1 · held_out: share of law families that training never cites · overlap: share of an evaluation query's
-    character n-grams in one training query from which the training query is dropped.
-    """
+    model_config = ConfigDict(frozen=True)
 
-    seed: int = 25718
-    train: float = 0.7
-    valid: float = 0.1
-    promotion: float = 0.1
-    test: float = 0.1
-    held_out: float = 0.15
-    overlap: float = 0.8
+    seed: int = Field(default=25718, description="모든 추첨의 시드. Seed of every draw.")
+    train: float = Field(default=0.7, ge=0, le=1, description="학습 그룹의 비율. Share of split groups that train.")
+    valid: float = Field(default=0.1, ge=0, le=1, description="모형 선택용 비율. Share that chooses.")
+    promotion: float = Field(default=0.1, ge=0, le=1, description="승격 심사용 비율. Share that gates promotion.")
+    test: float = Field(
+        default=0.1, ge=0, le=1, description="보고용 시험 비율. Share that is reported and never gates."
+    )
+    held_out: float = Field(
+        default=0.15, ge=0, lt=1, description="학습에서 뺄 법령군의 비율. Share of law families held out."
+    )
+    overlap: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="학습 질의를 버리는 기준: 평가 질의의 n-gram 가운데 겹치는 비율. Training queries that hold this share of an "
+        "evaluation query's character n-grams are dropped.",
+    )
 
-    def __post_init__(self) -> None:
-        if abs(sum(self.fractions) - 1) > 1e-6 or min(self.fractions) < 0:
-            raise LexError(
-                f"split fractions {self.fractions} must be ≥ 0 and sum to 1; correct train, valid, promotion, test"
-            )
-        if not 0 <= self.held_out < 1:
-            raise LexError(f"held_out = {self.held_out} must be at least 0 and below 1")
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> SplitConfig:
+        if abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError(f"train, valid, promotion, test are {self.fractions}; they must sum to 1")
+        return self
 
     @property
     def fractions(self) -> Fractions:

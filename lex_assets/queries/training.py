@@ -6,9 +6,9 @@ Here: selection and deduplication. Not here: negatives (`mining`), sampling (`tr
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
 
 from lex_assets.queries.overlap import near_duplicates
 from lex_assets.schemas import QRELS, QUERIES, LexError
@@ -16,20 +16,28 @@ from lex_assets.schemas import QRELS, QUERIES, LexError
 SELECTED = ("train", "valid")
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Which queries train.
+class TrainingConfig(BaseModel):
+    """Which queries train."""
 
-    max_positives: a training query that cites more articles than this is left out: it names a field of law, not an
-    answer · synthetic: whether generated questions train too · synthetic_in_valid: whether they also choose the model
-    (only sensible where no labels exist) · overlap: share of an evaluation query's character n-grams from which a
-    training query counts as its repetition.
-    """
+    model_config = ConfigDict(frozen=True)
 
-    max_positives: int = 5
-    synthetic: bool = True
-    synthetic_in_valid: bool = False
-    overlap: float = 0.8
+    max_positives: int = Field(
+        default=5,
+        ge=1,
+        description="이보다 많은 조문을 인용한 질의는 학습에서 제외. Training queries that cite more articles are left out: "
+        "they name a field of law, not an answer.",
+    )
+    synthetic: bool = Field(default=True, description="생성 질문도 학습에 사용. Whether generated questions train too.")
+    synthetic_in_valid: bool = Field(
+        default=False,
+        description="생성 질문을 검증에도 사용(정답이 없는 도메인용). Whether generated questions also choose the model.",
+    )
+    overlap: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="평가 질의의 반복으로 보는 n-gram 비율. Share of an evaluation query's n-grams that repeats it.",
+    )
 
 
 def training_queries(
