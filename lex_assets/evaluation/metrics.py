@@ -42,8 +42,8 @@ class Metric:
 
 @dataclass(frozen=True)
 class _Hits:
-    """Relevant items that were retrieved. `row`, `position` (1 is best), `grade`, `nth` (1 for the first relevant item of
-    the row): (n_hits,). `totals`: relevant items per row. `ideal`: the same four for the best possible ranking."""
+    """Relevant items that were retrieved. `row`, `position` (1 is best), `grade`, `nth` (1 for the first relevant item
+    of the row): (n_hits,). `totals`: relevant items per row. `ideal_*`: the same for the best possible ranking."""
 
     n_rows: int
     row: np.ndarray
@@ -238,8 +238,8 @@ def check_qrels(qrels: pl.DataFrame, min_grade: int = 1) -> None:
 
 
 def check_run(run: pl.DataFrame, qrels: pl.DataFrame, on_missing: Literal["error", "zero"] = "error") -> None:
-    """Raises EvaluationError for an empty run, a NaN score, a document or rank given twice in a ranking, a query without
-    labels, or (unless `on_missing` is "zero") a labelled query without a ranking."""
+    """Raises EvaluationError for an empty run, a NaN score, a document or rank given twice in a ranking, a query
+    without labels, or (unless `on_missing` is "zero") a labelled query without a ranking."""
     if run.is_empty():
         raise EvaluationError("run is empty; search first, or check that the queries are of this domain")
     key = ["system", "query_id"]
@@ -280,8 +280,8 @@ def oracle_run(
     parents: Parents | None = None,
     system: str = "oracle",
 ) -> pl.DataFrame:
-    """The best reordering of one system's candidates: the ceiling of any reranker on them. Nothing is injected: what was
-    not retrieved stays out."""
+    """The best reordering of one system's candidates: the ceiling of any reranker on them. Nothing is injected: what
+    was not retrieved stays out."""
     if run["system"].n_unique() != 1:
         raise EvaluationError("the oracle reorders the candidates of one system; filter the run to it")
     keyed = run.with_columns(pl.col("passage_id").alias("own"))

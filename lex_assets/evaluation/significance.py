@@ -1,8 +1,8 @@
 """Whether a difference between two systems means anything.
 
-Here: the sign-flip test and the bootstrap interval, both by cluster; Holm's correction; the smallest effect that the test
-set could have shown; and `Comparison`, whose verdict is better, worse or insufficient evidence. Not here: the metrics,
-and what a team does with a verdict (`registry.promotion`).
+Here: the sign-flip test and the bootstrap interval, both by cluster; Holm's correction; the smallest effect that the
+test set could have shown; and `Comparison`, whose verdict is better, worse or insufficient evidence. Not here: the
+metrics, and what a team does with a verdict (`registry.promotion`).
 
 Queries of one split group (one decision, its sister decisions, an act family) rise and fall together, so the group and
 not the query is the unit that is flipped and drawn. Everything is a pure function of the scores and the seed.
@@ -73,13 +73,20 @@ class Comparison:
     config: ComparisonConfig
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
+        """JSON-ready; an unbounded end becomes null."""
+        bounds = {
+            name: value if math.isfinite(value) else None for name, value in (("low", self.low), ("high", self.high))
+        }
+        return asdict(self) | bounds
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Comparison:
         """Inverse of `to_dict`."""
-        return cls(**{**raw, "config": ComparisonConfig(**raw["config"])})
+        low, high = (
+            (-math.inf if raw["low"] is None else raw["low"]),
+            (math.inf if raw["high"] is None else raw["high"]),
+        )
+        return cls(**{**raw, "low": low, "high": high, "config": ComparisonConfig(**raw["config"])})
 
 
 def sign_flip_p(differences: np.ndarray, clusters: np.ndarray, n_flips: int = 100_000, seed: int = 0) -> float:
@@ -242,9 +249,15 @@ def compare_all(
     query_set: str = "test",
 ) -> list[Comparison]:
     """`compare` for each (baseline, system), the p-values corrected together by Holm."""
-    single = [compare(scores, baseline, system, metric, clusters, config, query_set) for baseline, system in pairs]
-    adjusted = holm([one.p for one in single])
-    return [_judge(replace(one, p_holm=p)) for one, p in zip(single, adjusted, strict=True)]
+    return correct(
+        [compare(scores, baseline, system, metric, clusters, config, query_set) for baseline, system in pairs]
+    )
+
+
+def correct(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons with Holm's correction over all of them, judged again."""
+    adjusted = holm([one.p for one in comparisons])
+    return [_judge(replace(one, p_holm=p)) for one, p in zip(comparisons, adjusted, strict=True)]
 
 
 def agree(comparisons: Sequence[Comparison]) -> Outcome:
@@ -266,7 +279,8 @@ def _paired(
     )["query_id"]
     if len(only_one):
         raise EvaluationError(
-            f"{baseline} and {system} were scored on different queries, for example {only_one.min()}; score both on one test"
+            f"{baseline} and {system} were scored on different queries, for example {min(only_one)}; "
+            "score both on one test set"
         )
     paired = sides[0].join(sides[1], on="query_id").sort("query_id")
     return paired.join(_groups(paired, clusters), on="query_id", how="left", maintain_order="left")
@@ -289,13 +303,13 @@ def _groups(paired: pl.DataFrame, clusters: pl.DataFrame | None) -> pl.DataFrame
     groups = clusters.select("query_id", "split_group").unique()
     without = paired.join(groups, on="query_id", how="anti")["query_id"]
     if len(without):
-        raise EvaluationError(f"query {without.min()} has no split group; pass the queries that were scored")
+        raise EvaluationError(f"query {min(without)} has no split group; pass the queries that were scored")
     return groups
 
 
 def _judge(one: Comparison) -> Comparison:
-    """Sets verdict and reason. Better needs the mean at or above the margin, the interval above 0, the corrected p below
-    alpha and enough clusters; worse is the mirror image; all else is insufficient evidence."""
+    """Sets verdict and reason. Better needs the mean at or above the margin, the interval above 0, the corrected p
+    below alpha and enough clusters; worse is the mirror image; all else is insufficient evidence."""
     config, size = one.config, abs(one.difference)
     outside = one.low > 0 or one.high < 0
     if one.won == one.lost == 0:

@@ -1,8 +1,8 @@
 """TREC runs and qrels as text, so that results can be checked with anyone's tools.
 
-A run line is `query_id Q0 passage_id rank score system`, a qrels line `query_id 0 passage_id grade`, separated by spaces
-or tabs. Names ending in .gz are compressed. Reading refuses what is malformed with file and line; nothing is skipped
-but blank lines and a qrels header.
+A run line is `query_id Q0 passage_id rank score system`, a qrels line `query_id 0 passage_id grade`, separated by
+spaces or tabs. Names ending in .gz are compressed. Reading refuses what is malformed with file and line; nothing is
+skipped but blank lines and a qrels header.
 """
 
 from __future__ import annotations

@@ -19,29 +19,14 @@ from lex_assets.evaluation.metrics import (
     summarise,
     to_parents,
 )
-from lex_assets.schemas import QRELS, RUN
+from lex_assets.schemas import RUN
+from lex_assets_tests.evaluation.made_up import qrels_of, run_of
 
 REFERENCE = {
     "ndcg@1": nDCG @ 1, "ndcg@10": nDCG @ 10, "ndcg@100": nDCG @ 100, "mrr@3": RR @ 3, "mrr@10": RR @ 10,
     "r@1": R @ 1, "r@20": R @ 20, "hit@1": Success @ 1, "hit@5": Success @ 5, "map@5": AP @ 5, "map@100": AP @ 100,
     "p@3": P @ 3, "p@10": P @ 10, "rprec": Rprec, "judged@10": Judged @ 10,
 }  # fmt: skip
-
-
-def run_of(rankings: dict[str, list[str]], system: str = "s") -> pl.DataFrame:
-    """A run from ranked ids per query."""
-    return RUN.frame(
-        {"query_id": q, "passage_id": p, "rank": i, "score": -float(i), "system": system}
-        for q, passages in rankings.items()
-        for i, p in enumerate(passages, start=1)
-    )
-
-
-def qrels_of(labels: dict[str, dict[str, int]]) -> pl.DataFrame:
-    """Labels from grades per passage per query."""
-    return QRELS.frame(
-        {"query_id": q, "passage_id": p, "grade": g} for q, grades in labels.items() for p, g in grades.items()
-    )
 
 
 def random_case(seed: int, queries: int = 40) -> tuple[pl.DataFrame, pl.DataFrame]:
