@@ -6,7 +6,7 @@ depends on how a model is calibrated. What a rule drops keeps its scores and car
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import polars as pl
 
@@ -17,11 +17,26 @@ RRF_K = 60  # only orders the reranking budget, so the usual constant will do
 
 
 def thresholds(positives: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
-    """Per query the reference positive's scores: query_id, reference_dense, reference_rerank (null: no model)."""
-    pick = pl.Expr.min if config.reference == "lowest" else pl.Expr.max
-    return positives.group_by("query_id").agg(
-        reference_dense=pick(pl.col("score_dense")), reference_rerank=pick(pl.col("score_rerank"))
+    """Per query the reference score: query_id, reference_dense, reference_rerank (null: no model).
+
+    An article answers by its best passage, and the query's lowest (or highest) article is the reference. positives:
+    query_id, parent_id, score_dense, score_rerank.
+    """
+    return (
+        article_scores(positives)
+        .group_by("query_id")
+        .agg(reference_dense=pick(config)(pl.col("score_dense")), reference_rerank=pick(config)(pl.col("score_rerank")))
     )
+
+
+def article_scores(positives: pl.DataFrame) -> pl.DataFrame:
+    """Per query and positive article the best score of its passages."""
+    return positives.group_by("query_id", "parent_id").agg(pl.col("score_dense", "score_rerank").max())
+
+
+def pick(config: MiningConfig) -> Callable[[pl.Expr], pl.Expr]:
+    """Which of a query's articles is the reference."""
+    return pl.Expr.min if config.reference == "lowest" else pl.Expr.max
 
 
 def suspicious_dense(config: MiningConfig) -> pl.Expr:

@@ -73,6 +73,7 @@ def mine_hard_negatives(
     hits = raw_hits(task.queries, lexical, dense, config)
     rules = hit_rules(hits, task.excluded, corpus, held_out_families)
     positives = scorer.score(task.relevant.select(KEY), "positives")
+    positives = positives.join(corpus.select("passage_id", "parent_id"), on="passage_id")
     pool = scorer.dense(with_neighbours(candidate_pool(hits, rules, config), task.relevant, corpus, neighbours or {}))
     limits = thresholds(positives, config)
     judged = judge_dense(pool.join(limits, on="query_id", how="left"), corpus, config)
@@ -80,16 +81,20 @@ def mine_hard_negatives(
         judged = _rerank_rounds(judged, scorer, config)
     candidates = CANDIDATES.validate(_select(judged, task, scorer).select(CANDIDATES.names).sort(KEY))
     _require_negatives(candidates, rules)
-    report = mining_report(task.queries, task.relevant, corpus, hits, rules, candidates, positives, config)
+    report = mining_report(task.queries, corpus, hits, rules, candidates, positives, config)
     return Mined(_triplets(task.relevant, candidates), candidates, report)
 
 
 def _task(
     queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, held_out: Set[str], config: MiningConfig
 ) -> _Task:
-    """Training queries that have a positive in the corpus, in order of id, with what belongs to them."""
+    """Training queries that have a positive in the corpus, in order of id, with what belongs to them.
+
+    Positives are the passages of a query's best grade. Lower grades (the rest of a cited article) are excluded from
+    the negatives and no more: as positives they would teach, and set thresholds by, text that answers nothing."""
     train = queries.filter(pl.col("set") == "train").sort("query_id")
     relevant = qrels.join(train.select("query_id"), on="query_id").join(corpus.select("passage_id"), on="passage_id")
+    relevant = relevant.filter(pl.col("grade") == pl.col("grade").max().over("query_id"))
     train = train.join(relevant.select("query_id").unique(), on="query_id", how="semi", maintain_order="left")
     if not len(train):
         raise LexError(
@@ -189,19 +194,22 @@ def _select(judged: pl.DataFrame, task: _Task, scorer: _Scorer) -> pl.DataFrame:
 
 def _random_negatives(judged: pl.DataFrame, task: _Task) -> pl.DataFrame:
     """Passages from outside the pools: (query_id, passage_id, pool, verdict). The exclusions hold here too."""
+    schema = dict.fromkeys((*KEY, "pool", "verdict"), pl.String)
+    if not task.config.random:
+        return pl.DataFrame(schema=schema)
     held = pl.col("family").is_in(list(task.held_out_families))
     allowed = task.corpus.filter(~held)["passage_id"].sort().to_list()
     taken: dict[str, set[str]] = {}
     for query_id, passage_id in pl.concat([judged.select(KEY), task.excluded.select(KEY)]).iter_rows():
         taken.setdefault(query_id, set()).add(passage_id)
     rows = []
-    for query_id in task.queries["query_id"] if task.config.random else ():
+    for query_id in task.queries["query_id"]:
         unfit = taken.get(query_id, set())
         count = min(len(allowed), task.config.random + len(unfit))
         draws = random.Random(f"{task.config.seed}/random/{query_id}").sample(allowed, count)
         free = [passage for passage in draws if passage not in unfit][: task.config.random]
         rows += [(query_id, passage, "random", "random") for passage in free]
-    return pl.DataFrame(rows, schema=dict.fromkeys((*KEY, "pool", "verdict"), pl.String), orient="row")
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _require_negatives(candidates: pl.DataFrame, rules: pl.DataFrame) -> None:
@@ -217,11 +225,7 @@ def _require_negatives(candidates: pl.DataFrame, rules: pl.DataFrame) -> None:
 
 def _triplets(relevant: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
     """The TRIPLETS table: a query without negatives keeps an empty list."""
-    positives = (
-        relevant.sort(["query_id", "grade", "passage_id"], descending=[False, True, False])
-        .group_by("query_id", maintain_order=True)
-        .agg(positives="passage_id")
-    )
+    positives = relevant.group_by("query_id", maintain_order=True).agg(positives="passage_id")
     order = pl.col("verdict").replace_strict(SELECTED, range(len(SELECTED)), return_dtype=pl.Int32)
     negatives = (
         candidates.filter(pl.col("verdict").is_in(SELECTED))

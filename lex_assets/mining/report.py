@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
-from lex_assets.mining.filters import KEY, suspicious_dense, suspicious_rerank
+from lex_assets.mining.filters import KEY, article_scores, pick, suspicious_dense, suspicious_rerank
 
 SELECTED = ("hard", "mid", "random")
 """Verdicts of the candidates that become hard negatives."""
@@ -20,7 +20,6 @@ SNIPPET_CHARACTERS = 160
 
 def mining_report(
     queries: pl.DataFrame,
-    relevant: pl.DataFrame,
     corpus: pl.DataFrame,
     hits: Mapping[str, pl.DataFrame],
     rules: pl.DataFrame,
@@ -45,8 +44,8 @@ def mining_report(
         "fill": _fill(queries, candidates, config),
         "pools": _pools(candidates),
         "scores": _scores(candidates, positives),
-        "hidden_gold": hidden_gold(hits, relevant, corpus, candidates, positives, config),
-        "examples": _examples(queries, relevant, corpus, candidates, config),
+        "hidden_gold": hidden_gold(hits, candidates, positives, config),
+        "examples": _examples(queries, positives, corpus, candidates, config),
         "config": config.model_dump(),
     }
 
@@ -129,12 +128,7 @@ def _mean(scores: pl.Series) -> float | None:
 
 
 def hidden_gold(
-    hits: Mapping[str, pl.DataFrame],
-    relevant: pl.DataFrame,
-    corpus: pl.DataFrame,
-    candidates: pl.DataFrame,
-    positives: pl.DataFrame,
-    config: MiningConfig,
+    hits: Mapping[str, pl.DataFrame], candidates: pl.DataFrame, positives: pl.DataFrame, config: MiningConfig
 ) -> dict[str, Any]:
     """Estimated false-negative rate: hide one labelled article of a query that has several, and see whether it would
     have been mined against the others.
@@ -144,13 +138,7 @@ def hidden_gold(
     """
     sizes = {"lexical": config.pool_lexical, "dense": config.pool_dense}
     found = pl.concat([hits[name].filter(pl.col(f"rank_{name}") <= sizes[name]).select(KEY) for name in hits])
-    gold = (
-        relevant.select(KEY)
-        .join(corpus.select("passage_id", "parent_id"), on="passage_id")
-        .join(positives, on=KEY)
-        .join(found.unique().with_columns(found=pl.lit(True)), on=KEY, how="left")
-    )
-    hidden = _leave_one_article_out(gold, config).filter(pl.col("found").fill_null(False))
+    hidden = _leave_one_article_out(positives, config).join(found.unique(), on=KEY)
     survived = hidden.filter(~suspicious_dense(config) & ~suspicious_rerank(config))
     floor = _selection_floor(candidates, config)
     mined = survived.join(floor, on="query_id", how="left").filter(
@@ -161,21 +149,17 @@ def hidden_gold(
     return {"hidden": total, "survived": kept, "selected": chosen, "survived_rate": None, "selected_rate": None} | rate
 
 
-def _leave_one_article_out(gold: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
-    """`gold` of queries with several articles, with the references that the query's other articles give."""
-    pick = pl.Expr.min if config.reference == "lowest" else pl.Expr.max
-    per_article = gold.group_by("query_id", "parent_id").agg(
-        other_dense=pick(pl.col("score_dense")), other_rerank=pick(pl.col("score_rerank"))
+def _leave_one_article_out(positives: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
+    """`positives` of queries with several articles, with the references that the query's other articles give."""
+    articles = article_scores(positives)
+    others = articles.join(articles, on="query_id", suffix="_other").filter(
+        pl.col("parent_id") != pl.col("parent_id_other")
     )
-    references = (
-        gold.select("query_id", "parent_id")
-        .unique()
-        .join(per_article.rename({"parent_id": "other"}), on="query_id")
-        .filter(pl.col("parent_id") != pl.col("other"))
-        .group_by("query_id", "parent_id")
-        .agg(reference_dense=pick(pl.col("other_dense")), reference_rerank=pick(pl.col("other_rerank")))
+    references = others.group_by("query_id", "parent_id").agg(
+        reference_dense=pick(config)(pl.col("score_dense_other")),
+        reference_rerank=pick(config)(pl.col("score_rerank_other")),
     )
-    return gold.join(references, on=["query_id", "parent_id"]).with_columns(neighbour=pl.lit(False))
+    return positives.join(references, on=["query_id", "parent_id"]).with_columns(neighbour=pl.lit(False))
 
 
 def _selection_floor(candidates: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
@@ -186,7 +170,7 @@ def _selection_floor(candidates: pl.DataFrame, config: MiningConfig) -> pl.DataF
 
 
 def _examples(
-    queries: pl.DataFrame, relevant: pl.DataFrame, corpus: pl.DataFrame, candidates: pl.DataFrame, config: MiningConfig
+    queries: pl.DataFrame, positives: pl.DataFrame, corpus: pl.DataFrame, candidates: pl.DataFrame, config: MiningConfig
 ) -> list[dict[str, Any]]:
     """A seeded sample of queries with their positives, negatives and suspected false negatives, for people to read."""
     ids = queries["query_id"].to_list()
@@ -194,7 +178,7 @@ def _examples(
     texts = dict(queries.filter(pl.col("query_id").is_in(chosen)).select("query_id", "text").iter_rows())
     labels = corpus.select("passage_id", "citation", text=pl.col("text").str.slice(0, SNIPPET_CHARACTERS))
     shown = candidates.filter(pl.col("query_id").is_in(chosen)).join(labels, on="passage_id").sort(KEY)
-    gold = relevant.filter(pl.col("query_id").is_in(chosen)).join(labels, on="passage_id").sort(KEY)
+    gold = positives.filter(pl.col("query_id").is_in(chosen)).join(labels, on="passage_id").sort(KEY)
     return [
         {
             "query_id": query_id,

@@ -72,7 +72,7 @@ def write_adapter(
 ) -> None:
     """Write the adapter folder: PEFT files, training_config.json, history.json and a card."""
     with new_folder(target) as folder:
-        peft_model.save_pretrained(str(folder))
+        peft_model.save_pretrained(str(folder), save_embedding_layers=False)  # its check asks the hub
         config_path = folder / ADAPTER_CONFIG
         config = json.loads(config_path.read_text(encoding="utf-8"))
         _write_json(config_path, {name: sorted(v) if isinstance(v, list) else v for name, v in config.items()})

@@ -24,17 +24,19 @@ LEXICAL_SHARE = 0.5
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Fixed validation queries with graded relevance; `unfit` holds what is neither right nor wrong for a query."""
+    """Fixed validation queries. relevant: query → its passages · gains: query → article → grade, as evaluation counts
+    articles · unfit: query → passages that are neither right nor wrong for it."""
 
     query_ids: Sequence[str]
     texts: Sequence[str]
+    relevant: Mapping[str, frozenset[str]]
     gains: Mapping[str, Mapping[str, int]]
     unfit: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training queries with their triplets, all passages of the corpus, and the validation set.
+    """Training queries with their triplets, all passages of the corpus (text, article), and the validation set.
 
     unfit: per query the passages that never count as its negatives (positives, equivalents, its own decision).
     """
@@ -44,6 +46,7 @@ class TrainingData:
     negatives: Mapping[str, Sequence[str]]
     unfit: Mapping[str, frozenset[str]]
     passages: Mapping[str, str]
+    parents: Mapping[str, str]
     valid: ValidationSet
     data_hash: str
 
@@ -74,6 +77,7 @@ def training_data(
         negatives=negatives,
         unfit=_unfit(train, qrels, corpus),
         passages=passages,
+        parents=dict(corpus.select("passage_id", "parent_id").iter_rows()),
         valid=_validation_set(queries, qrels, corpus, config),
         data_hash=frame_hash(*(frame.sort(frame.columns[:2]) for frame in (triplets, queries, qrels, corpus))),
     )
@@ -117,24 +121,29 @@ def _validation_set(
     queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: TrainingConfig
 ) -> ValidationSet:
     valid = queries.filter(pl.col("set") == "valid").sort("query_id")
-    labelled = qrels.join(valid.select("query_id"), on="query_id").join(corpus.select("passage_id"), on="passage_id")
+    parents = corpus.select("passage_id", "parent_id")
+    labelled = qrels.join(valid.select("query_id"), on="query_id").join(parents, on="passage_id")
     ids = sorted(set(labelled["query_id"]))
     if not ids:
         raise LexError("training: no query of the set valid has a positive in the corpus; check the split")
     ids = sorted(random.Random(f"{config.seed}/valid").sample(ids, min(config.valid_queries, len(ids))))
     valid = valid.filter(pl.col("query_id").is_in(ids))
+    relevant: dict[str, set[str]] = {query_id: set() for query_id in ids}
     gains: dict[str, dict[str, int]] = {query_id: {} for query_id in ids}
-    for query_id, passage_id, grade in labelled.filter(pl.col("query_id").is_in(ids)).iter_rows():
-        gains[query_id][passage_id] = grade
+    wanted = labelled.filter(pl.col("query_id").is_in(ids))
+    for query_id, passage_id, grade, parent_id in wanted.select(*QRELS.names, "parent_id").iter_rows():
+        relevant[query_id].add(passage_id)
+        gains[query_id][parent_id] = max(grade, gains[query_id].get(parent_id, 0))
     every = _unfit(valid, qrels, corpus)
-    unfit = {query_id: every.get(query_id, frozenset()) - set(gains[query_id]) for query_id in ids}
-    return ValidationSet(valid["query_id"].to_list(), valid["text"].to_list(), gains, unfit)
+    unfit = {query_id: every[query_id] - relevant[query_id] for query_id in ids}
+    frozen = {query_id: frozenset(passages) for query_id, passages in relevant.items()}
+    return ValidationSet(valid["query_id"].to_list(), valid["text"].to_list(), frozen, gains, unfit)
 
 
 def validation_pool(data: TrainingData, lexical: LexicalSearch, size: int, seed: int) -> list[str]:
     """Passages that validation queries are ranked against, sorted: every relevant one, hard ones from lexical search,
     and a seeded sample of the rest, `size` in all (more when the relevant ones alone are more)."""
-    pool = {passage for gains in data.valid.gains.values() for passage in gains}
+    pool = {passage for passages in data.valid.relevant.values() for passage in passages}
     hits = lexical.search(list(data.valid.texts), size)
     by_rank = [hit[0] for row in zip_longest(*hits) for hit in row if hit and hit[0] not in pool]
     pool |= set(list(dict.fromkeys(by_rank))[: max(int((size - len(pool)) * LEXICAL_SHARE), 0)])
@@ -152,15 +161,39 @@ def validation_candidates(data: TrainingData, lexical: LexicalSearch, count: int
     }
 
 
+@dataclass(frozen=True)
+class ArticleColumns:
+    """Passages of a row of scores, and the articles they belong to, as columns.
+
+    An article scores what its best passage scores: the unit that evaluation counts.
+    """
+
+    articles: Sequence[str]
+    slots: np.ndarray
+
+    @classmethod
+    def of(cls, passages: Sequence[str], parents: Mapping[str, str]) -> ArticleColumns:
+        """Articles in order of first appearance; slots (n_passages,) the column of each passage's article."""
+        column: dict[str, int] = {}
+        slots = [column.setdefault(parents[passage], len(column)) for passage in passages]
+        return cls(list(column), np.array(slots, dtype=np.int64))
+
+    def collapse(self, scores: np.ndarray) -> np.ndarray:
+        """(…, n_passages) to (…, n_articles)."""
+        best = np.full((len(self.articles), *scores.shape[:-1]), -np.inf)
+        np.maximum.at(best, self.slots, np.moveaxis(scores, -1, 0))
+        return np.moveaxis(best, 0, -1)
+
+
 def gain_matrix(valid: ValidationSet, columns: Sequence[Sequence[str]]) -> np.ndarray:
-    """Gains (n_queries, n_candidates) of each query's candidates; short rows are padded with 0."""
+    """Gains (n_queries, n_articles) of each query's articles; short rows are padded with 0."""
     width = max(len(row) for row in columns)
     gains = np.zeros((len(columns), width))
-    for row, (query_id, candidates) in enumerate(zip(valid.query_ids, columns, strict=True)):
-        gains[row, : len(candidates)] = [valid.gains[query_id].get(passage, 0) for passage in candidates]
+    for row, (query_id, articles) in enumerate(zip(valid.query_ids, columns, strict=True)):
+        gains[row, : len(articles)] = [valid.gains[query_id].get(article, 0) for article in articles]
     return gains
 
 
 def ideal_gains(valid: ValidationSet) -> np.ndarray:
-    """Gains (n_queries, n_relevant) of all relevant passages of each query."""
+    """Gains (n_queries, n_relevant) of all relevant articles of each query."""
     return gain_matrix(valid, [sorted(valid.gains[query_id]) for query_id in valid.query_ids])

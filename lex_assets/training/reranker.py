@@ -15,7 +15,14 @@ from lex_assets.schemas import LexError
 from lex_assets.training.artefact import TrainingResult
 from lex_assets.training.backbone import RerankerBackbone, Row, open_reranker
 from lex_assets.training.config import RerankerTrainingConfig
-from lex_assets.training.data import TrainingData, gain_matrix, ideal_gains, training_data, validation_candidates
+from lex_assets.training.data import (
+    ArticleColumns,
+    TrainingData,
+    gain_matrix,
+    ideal_gains,
+    training_data,
+    validation_candidates,
+)
 from lex_assets.training.finish import finish, lexical_over
 from lex_assets.training.loop import OnStep, StepBatch, fit
 from lex_assets.training.lora import attach_lora
@@ -66,7 +73,9 @@ def _first_stage(
             if query_id in found and passage_id in data.passages and passage_id not in data.valid.unfit[query_id]:
                 found[query_id].append(passage_id)
         found = {query_id: passages[: config.valid_candidates] for query_id, passages in found.items()}
-    if not any(passage in data.valid.gains[query_id] for query_id, passages in found.items() for passage in passages):
+    if not any(
+        passage in data.valid.relevant[query_id] for query_id, passages in found.items() for passage in passages
+    ):
         raise LexError(
             f"training: no relevant passage among the first {config.valid_candidates} candidates of the validation "
             "queries; raise valid_candidates or pass better candidates"
@@ -90,7 +99,8 @@ class RerankerTask:
         self.query_ids = [query_id for query_id in data.query_ids if data.negatives[query_id]]
         self.corpus_ids = sorted(data.passages)
         self.first_stage = [first_stage[query_id] for query_id in data.valid.query_ids]
-        self.valid_gains = gain_matrix(data.valid, self.first_stage)
+        self.columns = [ArticleColumns.of(passages, data.parents) for passages in self.first_stage]
+        self.valid_gains = gain_matrix(data.valid, [columns.articles for columns in self.columns])
         self.ideal = ideal_gains(data.valid)
         found = zip(data.valid.texts, self.first_stage, strict=True)
         self.valid_rows = backbone.rows([(text, data.passages[p]) for text, passages in found for p in passages])
@@ -136,7 +146,8 @@ class RerankerTask:
         """NDCG@10 of the validation queries over their first-stage candidates."""
         logits = self.backbone.forward_all(self.valid_rows).numpy()
         scores, at = np.full(self.valid_gains.shape, -np.inf), 0
-        for row, found in enumerate(self.first_stage):
-            scores[row, : len(found)] = logits[at : at + len(found)]
-            at += len(found)
+        for row, columns in enumerate(self.columns):
+            found = columns.collapse(logits[at : at + len(columns.slots)])
+            scores[row, : len(found)] = found
+            at += len(columns.slots)
         return rank_metrics(scores, self.valid_gains, self.ideal)["ndcg@10"]

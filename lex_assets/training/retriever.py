@@ -14,7 +14,7 @@ from lex_assets.retrieval.types import LexicalSearch
 from lex_assets.training.artefact import TrainingResult
 from lex_assets.training.backbone import RetrieverBackbone, Row, open_retriever
 from lex_assets.training.config import RetrieverTrainingConfig
-from lex_assets.training.data import TrainingData, gain_matrix, training_data, validation_pool
+from lex_assets.training.data import ArticleColumns, TrainingData, gain_matrix, training_data, validation_pool
 from lex_assets.training.finish import finish, lexical_over
 from lex_assets.training.loop import OnStep, StepBatch, fit
 from lex_assets.training.lora import attach_lora
@@ -64,8 +64,8 @@ class RetrieverTask:
         self.backbone, self.data, self.config = backbone, data, config
         self.query_ids = data.query_ids
         self.pool = list(pool)
-        columns = [self.pool] * len(data.valid.query_ids)
-        self.valid_gains = gain_matrix(data.valid, columns)
+        self.columns = ArticleColumns.of(self.pool, data.parents)
+        self.valid_gains = gain_matrix(data.valid, [self.columns.articles] * len(data.valid.query_ids))
         self.valid_masked = np.array([[p in data.valid.unfit[q] for p in self.pool] for q in data.valid.query_ids])
 
     def batch(self, query_ids: Sequence[str], epoch: int) -> StepBatch:
@@ -102,4 +102,4 @@ class RetrieverTask:
         pool = self.backbone.rows("passage", (self.data.passages[p] for p in self.pool))
         cosines = (queries @ self.backbone.forward_all(pool).T).numpy()
         scores = np.where(self.valid_masked, -np.inf, cosines)
-        return rank_metrics(scores, self.valid_gains)["ndcg@10"]
+        return rank_metrics(self.columns.collapse(scores), self.valid_gains)["ndcg@10"]

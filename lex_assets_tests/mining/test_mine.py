@@ -9,7 +9,8 @@ import pytest
 from lex_assets.mining.config import MiningConfig
 from lex_assets.mining.mine import citation_neighbours, mine_hard_negatives
 from lex_assets.mining.pools import DenseSearch
-from lex_assets.schemas import CITATIONS, PASSAGES, TRIPLETS, LexError, frame_hash
+from lex_assets.mining.with_models import mine_with_models
+from lex_assets.schemas import CITATIONS, PASSAGES, TRIPLETS, LexError, content_hash, frame_hash
 from lex_assets_tests.mining.conftest import TableReranker, TableSearch, article, paragraph, passage_row
 
 
@@ -138,7 +139,7 @@ def test_reranking_stops_when_a_query_has_enough(queries, qrels, corpus, lexical
 
     reranker = TableReranker(logit)
     mined = mine(queries, qrels, corpus, lexical, reranker=reranker, rerank_chunk=12, rerank_depth=36)
-    assert reranker.pairs == 4 * (2 + 12)
+    assert reranker.pairs == 4 * (1 + 12)
     assert mined.report["drops"]["not_reranked"] == 4 * (38 - 12)
     assert not mined.candidates.filter(verdict="hard")["score_rerank"].null_count()
 
@@ -154,7 +155,7 @@ def test_triplets_follow_the_schema_and_keep_the_evidence(queries, qrels, corpus
     mined = mine(queries, qrels, corpus, lexical)
     assert TRIPLETS.validate(mined.triplets).equals(mined.triplets)
     row = mined.triplets.row(0, named=True)
-    assert row["positives"] == [paragraph(1, 1), paragraph(1, 2)]
+    assert row["positives"] == [paragraph(1, 1)]  # grade 2; the rest of the article is only kept out of the negatives
     assert [n["verdict"] for n in row["negatives"]] == ["hard"] * 4 + ["mid"] * 3
     assert all(n["rank_lexical"] >= 3 for n in row["negatives"])
 
@@ -220,3 +221,46 @@ def test_citation_graph_gives_neighbours(corpus) -> None:
         ]
     )
     assert citation_neighbours(cited, corpus) == {article(1): [article(2)]}
+
+
+def test_an_article_answers_by_its_best_passage(queries, qrels, corpus) -> None:
+    """A low second paragraph of the same article does not lower the threshold; a low second article does."""
+    whole = qrels.with_columns(grade=pl.lit(2, pl.Int32))
+
+    def cosine(query_id: str, passage_id: str) -> float:
+        return {paragraph(1, 1): 0.8, paragraph(1, 2): 0.1, paragraph(5, 1): 0.3}.get(passage_id, 0.5)
+
+    one = mine(queries.head(1), whole, corpus, dense=dense_search(queries, corpus, cosine))
+    assert verdicts(one, "Q1")[paragraph(7, 1)] != "false_negative_dense"
+    second = pl.concat([whole, whole.head(1).with_columns(passage_id=pl.lit(paragraph(5, 1)))])
+    with pytest.raises(LexError, match="no candidate became a negative"):
+        mine(queries.head(1), second, corpus, dense=dense_search(queries, corpus, cosine))
+
+
+class CountingEncoder:
+    """Vectors by a hash of the text; counts what it encodes."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
+
+    def encode_passages(self, texts) -> np.ndarray:
+        self.encoded += len(texts)
+        seeds = [int(content_hash(text)[:8], 16) for text in texts]
+        vectors = np.array([np.random.default_rng(seed).normal(size=16) for seed in seeds], np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    encode_queries = encode_passages
+
+    def cache_key(self, kind: str) -> str:
+        return kind
+
+
+def test_mining_with_models_encodes_once(queries, qrels, corpus, tmp_path) -> None:
+    encoder = CountingEncoder()
+    arguments = (queries, qrels, corpus, encoder, None, MiningConfig(reference="highest", dense_margin=0.0))
+    first = mine_with_models(*arguments, cache_dir=tmp_path)
+    assert encoder.encoded == len(corpus) + len(queries)
+    second = mine_with_models(*arguments, cache_dir=tmp_path)
+    assert encoder.encoded == len(corpus) + len(queries)
+    assert frame_hash(first.triplets) == frame_hash(second.triplets)
+    assert set(first.candidates["pool"]) <= {"lexical", "dense", "both"}

@@ -9,7 +9,7 @@ import torch
 from lex_assets.models.reranker import Reranker
 from lex_assets.schemas import RUN, LexError
 from lex_assets.training.config import RerankerTrainingConfig
-from lex_assets.training.data import gain_matrix, ideal_gains, training_data, validation_candidates
+from lex_assets.training.data import ArticleColumns, gain_matrix, ideal_gains, training_data, validation_candidates
 from lex_assets.training.lora import GradientCheck, assert_trainable, attach_lora, head_names, lora_target_names
 from lex_assets.training.metrics import rank_metrics
 from lex_assets.training.reranker import RerankerTask, train_reranker
@@ -66,10 +66,13 @@ def test_saved_adapter_scores_what_validation_measured(marked_toy, cross_encoder
     served = Reranker(str(cross_encoder_folder), peft_adapter_path=str(result.adapter_dir))
     data = training_data(**toy.tables, config=config)
     found = validation_candidates(data, search, config.valid_candidates)
-    columns = [found[query_id] for query_id in data.valid.query_ids]
-    texts = zip(data.valid.texts, columns, strict=True)
+    rows = [found[query_id] for query_id in data.valid.query_ids]
+    texts = zip(data.valid.texts, rows, strict=True)
+    columns = [ArticleColumns.of(row, data.parents) for row in rows]
     scores = [served.score([(text, data.passages[p]) for p in passages]) for text, passages in texts]
-    measured = rank_metrics(np.array(scores), gain_matrix(data.valid, columns), ideal_gains(data.valid))
+    articles = np.array([column.collapse(score) for column, score in zip(columns, scores, strict=True)])
+    gains = gain_matrix(data.valid, [column.articles for column in columns])
+    measured = rank_metrics(articles, gains, ideal_gains(data.valid))
     assert measured["ndcg@10"] == pytest.approx(result.best_metric, abs=1e-6)
 
 
@@ -174,3 +177,10 @@ def test_ndcg_and_mrr_agree_with_ir_measures() -> None:
     ours = rank_metrics(scores, gains)
     assert ours["ndcg@10"] == pytest.approx(expected[ir_measures.nDCG @ 10])
     assert ours["mrr@10"] == pytest.approx(expected[ir_measures.RR @ 10])
+
+
+def test_an_article_scores_what_its_best_passage_scores() -> None:
+    columns = ArticleColumns.of(["a1", "b1", "a2"], {"a1": "a", "a2": "a", "b1": "b"})
+    assert columns.articles == ["a", "b"]
+    collapsed = columns.collapse(np.array([[1.0, 2.0, 3.0], [-np.inf, 0.0, -np.inf]]))
+    assert collapsed.tolist() == [[3.0, 2.0], [-np.inf, 0.0]]

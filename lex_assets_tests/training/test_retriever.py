@@ -11,7 +11,7 @@ from lex_assets.models.bi_encoder import BiEncoder
 from lex_assets.models.weights import read_training_config
 from lex_assets.schemas import LexError
 from lex_assets.training.config import RetrieverTrainingConfig
-from lex_assets.training.data import gain_matrix, training_data
+from lex_assets.training.data import ArticleColumns, gain_matrix, training_data
 from lex_assets.training.loop import StepReport, TrainingError, backward
 from lex_assets.training.metrics import rank_metrics
 from lex_assets.training.retriever import RetrieverTask, train_retriever
@@ -76,8 +76,9 @@ def test_saved_adapter_scores_what_validation_measured(trained, bi_encoder_folde
     encoder = BiEncoder(str(bi_encoder_folder), peft_adapter_path=str(result.adapter_dir))
     pool = sorted(data.passages)
     cosines = encoder.encode_queries(data.valid.texts) @ encoder.encode_passages([data.passages[p] for p in pool]).T
-    gains = gain_matrix(data.valid, [pool] * len(data.valid.texts))
-    assert rank_metrics(cosines, gains)["ndcg@10"] == pytest.approx(result.best_metric, abs=1e-3)
+    columns = ArticleColumns.of(pool, data.parents)
+    gains = gain_matrix(data.valid, [columns.articles] * len(data.valid.texts))
+    assert rank_metrics(columns.collapse(cosines), gains)["ndcg@10"] == pytest.approx(result.best_metric, abs=1e-3)
 
 
 def test_folder_says_what_it_was_made_from(trained, bi_encoder_folder) -> None:
