@@ -33,13 +33,16 @@ class IntervalRow:
     verdict: str = "insufficient"
 
 
-def forest(rows: Sequence[IntervalRow], margin: float = 0.0, title: str = "", decimals: int = 3) -> str:
-    """Differences with their intervals around zero; the grey band is the margin below which nothing matters."""
+def forest(
+    rows: Sequence[IntervalRow], margin: float = 0.0, title: str = "", decimals: int = 3, reach: float | None = None
+) -> str:
+    """Differences with their intervals around zero; the grey band is the margin below which nothing matters. `reach`:
+    largest difference on the axis, for plots that must share a scale."""
     if not rows:
         return empty(title)
     ends = [bound for row in rows for bound in (row.low, row.high, row.value) if math.isfinite(bound)]
-    reach = 1.08 * max([abs(end) for end in ends] + [2 * margin, 1e-6])
-    left, right, top, pitch = 8.0, WIDTH - 8.0, 8.0, 40.0
+    reach = 1.08 * (reach or max([abs(end) for end in ends] + [2 * margin, 1e-6]))
+    left, right, top, pitch = 8.0, WIDTH - 8.0, 4.0, 44.0
     bottom = top + pitch * len(rows)
 
     def x(value: float) -> float:
@@ -54,18 +57,19 @@ def forest(rows: Sequence[IntervalRow], margin: float = 0.0, title: str = "", de
     for tick in _ticks(-reach, reach, 5):
         parts += [
             _line(x(tick), bottom, x(tick), bottom + 4, LINE),
-            _text(x(tick), bottom + 17, f"{tick:+g}", 11, MUTED, "middle"),
+            _text(x(tick), bottom + 17, _minus(f"{tick:+g}") if tick else "0", 11, MUTED, "middle"),
         ]
     return _svg(parts, bottom + 24, title)
 
 
 def _forest_row(row: IntervalRow, y: float, x: Callable[[float], float], decimals: int) -> list[str]:
-    colour, middle = VERDICT_COLOURS.get(row.verdict, MUTED), y + 28
-    figures = f"{row.value:+.{decimals}f} [{row.low:+.{decimals}f}, {row.high:+.{decimals}f}]"
+    colour, middle = VERDICT_COLOURS.get(row.verdict, MUTED), y + 29
+    figures = _minus(f"{row.value:+.{decimals}f} [{row.low:+.{decimals}f}, {row.high:+.{decimals}f}]")
     low, centre, high = (x(bound) for bound in (row.low, row.value, row.high))
     return [
-        _text(8, y + 14, _clip(row.label, 26), 12.5, INK),
-        _text(WIDTH - 8, y + 14, figures, 11.5, colour, "end", weight=600),
+        _line(0, y, WIDTH, y, FAINT, 0.8),
+        _text(8, y + 15, _clip(row.label, 26), 12.5, INK),
+        _text(WIDTH - 8, y + 15, figures, 11.5, colour, "end", weight=600),
         _line(low, middle, high, middle, colour, 2.5),
         _line(low, middle - 4, low, middle + 4, colour, 1.5),
         _line(high, middle - 4, high, middle + 4, colour, 1.5),
@@ -235,6 +239,10 @@ def _clip(text: str, width: int) -> str:
         if used > width:
             return text[: i - 1] + "…"
     return text
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1.0, dash: str = "") -> str:

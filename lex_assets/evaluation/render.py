@@ -72,6 +72,21 @@ MINING_LABELS: dict[str, Label] = {
     "hidden_gold": ("숨긴 정답 시험", "hidden-gold test"),
     "score_dense": ("임베딩 점수", "dense score"),
     "score_rerank": ("재순위 점수", "reranker score"),
+    "held_out": ("시험용으로 떼어 둔 법령", "held out for testing"),
+    "own_document": ("질의가 나온 판결 자신", "the query's own document"),
+    "equivalent": ("정답과 같은 단락", "equivalent of a positive"),
+    "duplicate": ("다른 후보와 같은 단락", "duplicate of a candidate"),
+    "not_reranked": ("예산 밖", "beyond the reranking budget"),
+    "false_negative_dense": ("정답일 수 있음 (임베딩)", "suspected by the retriever"),
+    "false_negative_rerank": ("정답일 수 있음 (재순위)", "suspected by the reranker"),
+    "full": ("다 채움", "full"),
+    "filtered": ("거른 뒤 모자람", "too few survivors"),
+    "pool_short": ("후보가 모자람", "too few candidates"),
+    "none": ("오답 없음", "none"),
+    "both": ("둘 다", "both searches"),
+    "lexical": ("어휘 검색", "lexical"),
+    "dense": ("임베딩 검색", "dense"),
+    "random": ("무작위", "random"),
     "positive": ("정답", "positive"),
     "negative": ("오답", "negative"),
     "false_negative": ("오답이 아닐 수 있음", "suspected"),
@@ -95,25 +110,46 @@ def both(pair: Label) -> str:
 
 def html(data: Mapping[str, Any]) -> str:
     """The whole page."""
-    return _environment().get_template("report.html").render(r=data, plots=plots(data), **_tables())
+    template = _environment().get_template("report.html")
+    return template.render(r=data, plots=plots(data), matrix=_matrix(data["counts"]["per_set"]), **_tables())
+
+
+def _matrix(per_set: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, int]]:
+    """(origin, regime) → set → queries, in the order of the labels."""
+    ranks = [list(ORIGIN_LABELS), list(REGIME_LABELS)]
+    keys = sorted(
+        {(row["origin"], row["regime"]) for row in per_set},
+        key=lambda key: [ranks[i].index(part) if part in ranks[i] else 99 for i, part in enumerate(key)],
+    )
+    return {key: {row["set"]: row["n"] for row in per_set if (row["origin"], row["regime"]) == key} for key in keys}
 
 
 def plots(data: Mapping[str, Any]) -> dict[str, list[Plot]]:
-    """Section → (title, SVG): "unseen_query", "unseen_law", "training", "mining"."""
-    found = {part["regime"]: [_forest(part, data)] for part in data["regimes"] if part["rows"]}
+    """Section → (title, SVG): "systems", "training", "mining"."""
+    found = {"systems": _forests(data)}
     found["training"] = [plot for name, stage in data["training"].items() for plot in _training(name, stage)]
     found["mining"] = _mining(data["mining"])
     return found
 
 
-def _forest(part: Mapping[str, Any], data: Mapping[str, Any]) -> Plot:
-    rows = [
+def _forests(data: Mapping[str, Any]) -> list[Plot]:
+    """Differences per regime, on one scale, so that the two can be compared."""
+    found = {part["regime"]: _differences(part["rows"]) for part in data["regimes"]}
+    ends = [abs(end) for rows in found.values() for row in rows for end in (row.low, row.high)]
+    plotted = []
+    for regime, rows in found.items():
+        title = f"{label(REGIME_LABELS, regime)[0]}: 기준과의 {metric_name(data['metric'])} 차이"
+        if rows:
+            plotted.append((title, forest(rows, data["margin"], title, reach=max(ends))))
+    return plotted
+
+
+def _differences(rows: Iterable[Mapping[str, Any]]) -> list[IntervalRow]:
+    return [
         IntervalRow(label(SYSTEM_LABELS, row["system"])[0], row["difference"], row["low"], row["high"], row["verdict"])
-        for row in part["rows"]
+        for row in rows
         if row["baseline"] is not None and row["low"] is not None
     ]
-    title = f"{label(REGIME_LABELS, part['regime'])[0]}: 기준과의 {metric_name(data['metric'])} 차이"
-    return title, forest(rows, data["margin"], title)
 
 
 def _training(name: str, stage: Mapping[str, Any]) -> list[Plot]:
@@ -141,15 +177,19 @@ def _mining(report: Mapping[str, Any]) -> list[Plot]:
         if report.get(name):
             title = label(MINING_LABELS, name)[0]
             ranked = sorted(report[name].items(), key=lambda item: (-item[1], item[0]))
-            found.append((title, bars(dict(ranked), title)))
+            found.append((title, bars(_named(ranked), title)))
     if report.get("pools", {}).get("negatives"):
         title = label(MINING_LABELS, "pools")[0]
-        found.append((title, bars(report["pools"]["negatives"], title)))
+        found.append((title, bars(_named(report["pools"]["negatives"].items()), title)))
     for name, scores in (report.get("scores") or {}).items():
         title = label(MINING_LABELS, name)[0]
         counts = {label(MINING_LABELS, group)[0]: values for group, values in scores["counts"].items()}
         found.append((title, histogram(scores["edges"], counts, title, both(label(MINING_LABELS, name)))))
     return found
+
+
+def _named(counts: Iterable[tuple[str, float]]) -> dict[str, float]:
+    return {both(label(MINING_LABELS, name)): count for name, count in counts}
 
 
 def markdown(data: Mapping[str, Any], with_plots: bool = False) -> str:

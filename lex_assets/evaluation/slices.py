@@ -76,7 +76,9 @@ def _overlap(query: str, texts: Collection[str]) -> str:
 def slice_sizes(slices: pl.DataFrame, minimum: int) -> tuple[pl.DataFrame, int]:
     """((slice, value, n) of those shown, number hidden). A slice with one value is not a slice; of the laws only the
     most frequent are listed."""
-    sizes = slices.group_by("slice", "value").len("n").sort(["slice", "n", "value"], descending=[False, True, False])
+    order = pl.col("slice").replace_strict({name: i for i, name in enumerate(SLICE_LABELS)})
+    counted = slices.group_by("slice", "value").len("n")
+    sizes = counted.sort([order, "n", "value"], descending=[False, True, False])
     divided = sizes.filter(pl.len().over("slice") > 1)
     frequent = divided.filter(
         (pl.col("slice") != "law") | (pl.int_range(pl.len()).over("slice") < _LONGEST_LISTED_LAWS)
