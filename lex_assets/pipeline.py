@@ -88,7 +88,7 @@ def run_pipeline(instance: dg.DagsterInstance, run_config: dict[str, Any], meter
             run_config=_config_for(job, run_config),
             raise_on_error=False,
         )
-        costs += _costs(result, partition, meter)
+        costs += _costs(instance, result.run_id, partition, meter)
         if not result.success:
             raise LexError(_cause(result))
     return costs
@@ -99,13 +99,11 @@ def _config_for(job: dg.JobDefinition, run_config: dict[str, Any]) -> dict[str, 
     return {"ops": {name: config for name, config in run_config.get("ops", {}).items() if name in names}}
 
 
-def _costs(result: dg.ExecuteInProcessResult, partition: str, meter: MemoryMeter) -> list[StageCost]:
-    started = {e.step_key: e.timestamp for e in result.all_events if e.event_type_value == "STEP_START"}
-    ended = {e.step_key: e.timestamp for e in result.all_events if e.event_type_value == "STEP_SUCCESS"}
+def _costs(instance: dg.DagsterInstance, run_id: str, partition: str, meter: MemoryMeter) -> list[StageCost]:
+    steps = [s for s in instance.get_run_step_stats(run_id) if s.start_time and s.end_time]
     return [
-        StageCost(step, partition, ended[step] - at, meter.peak_mib(at, ended[step]))
-        for step, at in started.items()
-        if step in ended
+        StageCost(s.step_key, partition, s.end_time - s.start_time, meter.peak_mib(s.start_time, s.end_time))
+        for s in sorted(steps, key=lambda s: s.start_time)
     ]
 
 

@@ -7,7 +7,8 @@ import dagster as dg
 from lex_assets.assets.assemble import split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import counts, data_version, markdown_table, table_metadata
-from lex_assets.queries.synthetic import RuleGenerator, SyntheticConfig, synthetic_queries
+from lex_assets.queries.rules import RuleGenerator
+from lex_assets.queries.synthetic import SyntheticConfig, synthetic_queries
 from lex_assets.queries.training import TrainingConfig as QuerySelection
 from lex_assets.queries.training import training_queries as select_queries
 from lex_assets.schemas import PASSAGES, QRELS, QUERIES

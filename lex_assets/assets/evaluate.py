@@ -1,0 +1,121 @@
+"""The evaluation report, the leaderboard, and the champion, which only a passed gate changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from lex_assets.assets.assemble import domain_passages
+from lex_assets.assets.declare import core_settings, run_config, stage_asset
+from lex_assets.assets.describe import plot, stage_metadata, table_metadata
+from lex_assets.assets.progress import staged_progress_log
+from lex_assets.evaluation.report import HEADLINE, EvalReport, build_report, read_report
+from lex_assets.evaluation.systems import SystemsConfig
+from lex_assets.registry.stages import run_stage, stage_key
+from lex_assets.resources.gpu import Device, GpuResource
+from lex_assets.resources.models import BaseModelsResource
+from lex_assets.resources.store import StoreResource
+from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, RUN, frame_hash
+
+SystemsRun = run_config(SystemsConfig)
+
+Tables = dict[str, pl.LazyFrame]
+
+
+@stage_asset(group="train", kinds={"torch"}, code_version="1", gpu=True)
+def eval_report(
+    context: dg.AssetExecutionContext,
+    config: SystemsRun,
+    store: StoreResource,
+    models: BaseModelsResource,
+    gpu: GpuResource,
+    split: dict[str, Any],
+    synthetic_qa: dict[str, Any],
+    corpus: dict[str, Any],
+    retriever_adapter: dict[str, Any],
+    reranker_adapter: dict[str, Any],
+) -> dg.MaterializeResult:
+    """기반과 어댑터의 비교 보고서. Every system on the whole corpus, both regimes, with intervals; one HTML file."""
+    domain, settings = context.partition_key, core_settings(config, SystemsConfig)
+    queries, qrels = evaluation_queries(split, synthetic_qa, domain)
+    passages = domain_passages(corpus, domain)
+    adapters = {kind: _adapter_row(table) for kind, table in _kinds(retriever_adapter, reranker_adapter)}
+    provenance = {
+        "corpus": frame_hash(passages)[:16],
+        "queries": frame_hash(queries, qrels)[:16],
+        **{f"{kind}_base": row["base"] for kind, row in adapters.items()},
+        **{f"{kind}_adapter": row["weights_hash"][:16] for kind, row in adapters.items()},
+    }
+
+    def compute(folder: Path) -> None:
+        with gpu.held() as device:
+            ranked = _ranked(device, models, store, adapters, queries, qrels, passages, settings, context)
+        ranked.runs.write_parquet(folder / "run.parquet", compression="zstd")
+        fusions = {f"fusion_{system}": f"{f.method} {f.weight:.2f}" for system, f in ranked.fusions.items()}
+        report = build_report(
+            domain, ranked.runs, queries, qrels, passages,
+            training=_training(store, adapters), provenance=provenance | fusions,
+        )  # fmt: skip
+        report.write(folder / "report")
+
+    stage = run_stage(store.stages, "eval_report", stage_key("1", settings.model_dump(), provenance), compute)
+    report = read_report(stage.path / "report")
+    tables = {"headline": report.headline(), "run": RUN.validate(pl.read_parquet(stage.path / "run.parquet"))}
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=dg.DataVersion(report.report_hash),
+        metadata=table_metadata(HEADLINE, tables["headline"], partitioned=True)
+        | stage_metadata(stage, store.path)
+        | _shown(report, stage.path / "report" / "report.html"),
+    )
+
+
+def evaluation_queries(split: Tables, synthetic_qa: Tables, domain: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Labelled and synthetic queries of `domain`, all sets, with their qrels."""
+    queries = pl.concat([QUERIES.validate(tables["queries"].collect()) for tables in (split, synthetic_qa)])
+    qrels = pl.concat([QRELS.validate(tables["qrels"].collect()) for tables in (split, synthetic_qa)])
+    queries = queries.filter(pl.col("domain") == domain).sort("query_id")
+    return queries, qrels.join(queries.select("query_id"), on="query_id", how="semi").sort("query_id", "passage_id")
+
+
+def _kinds(retriever: Tables, reranker: Tables) -> list[tuple[str, Tables]]:
+    return [("retriever", retriever), ("reranker", reranker)]
+
+
+def _adapter_row(tables: Tables) -> dict[str, Any]:
+    return ADAPTERS.validate(tables["adapter"].collect()).row(0, named=True)
+
+
+def _ranked(
+    device: Device,
+    models: BaseModelsResource,
+    store: StoreResource,
+    adapters: dict[str, dict[str, Any]],
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    passages: pl.DataFrame,
+    settings: SystemsConfig,
+    context: dg.AssetExecutionContext,
+) -> Any:
+    from lex_assets.evaluation.systems import Stack, rank_systems
+
+    trained = (store.path / adapters["retriever"]["path"], store.path / adapters["reranker"]["path"])
+    stacks = [Stack("base", *models.load(device)), Stack("adapter", *models.load(device, trained))]
+    return rank_systems(
+        queries, qrels, passages, stacks, settings, store.embeddings, staged_progress_log(context.log)
+    )
+
+
+def _training(store: StoreResource, adapters: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    files = {kind: store.path / row["path"] / ".." / "result.json" for kind, row in adapters.items()}
+    return {kind: json.loads(path.read_text("utf-8")) for kind, path in files.items()}
+
+
+def _shown(report: EvalReport, page: Path) -> dict[str, Any]:
+    return {
+        "보고서 · report": dg.MetadataValue.path(str(page)),
+        "요약 · summary": dg.MetadataValue.md(report.to_markdown()),
+        **{title: plot(svg) for title, svg in report.plots().items()},
+    }
