@@ -13,7 +13,7 @@ def windows(text: str, limit: int) -> list[str]:
     """`text` in pieces of at most `limit` characters; joined with spaces removed they give the text again."""
     if len(text) <= limit:
         return [text] if text.strip() else []
-    return pack(_fitting(text.split("\n"), limit), limit)
+    return pack(_fitting(text.split("\n"), limit, limit), limit)
 
 
 def pack(pieces: Iterable[tuple[str, str]], limit: int) -> list[str]:
@@ -27,15 +27,15 @@ def pack(pieces: Iterable[tuple[str, str]], limit: int) -> list[str]:
     return packed
 
 
-def _fitting(lines: list[str], limit: int) -> Iterable[tuple[str, str]]:
-    """(glue, piece), every piece within the limit: a line, else its sentences, else runs of words, else characters."""
+def _fitting(lines: list[str], limit: int, part: int) -> Iterable[tuple[str, str]]:
+    """(glue, piece): a line within the limit; else, each at most `part` long, its sentences, words or characters."""
     for line in filter(str.strip, lines):
         if len(line) <= limit:
             yield "\n", line
             continue
         glue = "\n"
         for sentence in filter(str.strip, _SENTENCE.split(line)):
-            for piece in [sentence] if len(sentence) <= limit else _words(sentence, limit):
+            for piece in [sentence] if len(sentence) <= part else _words(sentence, part):
                 yield glue, piece
                 glue = " "
 
@@ -59,7 +59,7 @@ def table_chunks(text: str, limit: int, separator: str) -> list[str]:
     chunks: list[list[str]] = []
     size = 0
     header, previous_is_row = "", False
-    for line in [piece for _, piece in _fitting(text.split("\n"), limit)]:
+    for line in [piece for _, piece in _fitting(text.split("\n"), limit, max(limit // 2, 1))]:
         is_row = separator in line
         if is_row and not previous_is_row:
             header = line

@@ -26,6 +26,11 @@ _CORNERS = "┌┐└┘┏┓┗┛┬┴┳┻┯┷┰┸┮┭┱┲┵┶�
 _BOX = frozenset(_BARS + _RULES + _CORNERS)
 _BORDER_PIECE = re.compile(f"[{_RULES}{_CORNERS}{_BARS}\\s]+")
 _SPLIT = re.compile(f"[{_BARS}║]")
+_HANGUL = re.compile("[가-힣]+")
+_LAST_RUN = re.compile("[가-힣]+$")
+_NUMBER_END = re.compile(r"\d(?:의\d+)?$")
+_COUNTED = re.compile("[조항호목][에의을를와과제은는및ㆍ,. ]|분의 |만원|억원")
+_REPEATED = 60
 _RULER = re.compile(f"[{_RULES}═]{{2,}}|[{_CORNERS}]")
 _LABEL = re.compile(r"[<＜〈\[]\s*(?:별\s*[표지첨]|서\s*식)")
 _TITLE_DELETED = re.compile(r"^\s*(?:■[^\[<＜〈]*)?[<＜〈\[]\s*(?:별\s*[표지첨]|서\s*식)[^>＞〉\]]*[>＞〉\]]\s*")
@@ -77,8 +82,10 @@ def _says_deleted(text: str) -> bool:
 
 
 def words_of(root: Unit) -> frozenset[str]:
-    """Words of a document's articles: what tells whether a line of its annexes broke inside a word."""
-    return frozenset(word for unit in root.walk() for word in unit.text.split() if len(word) > 1)
+    """Words of a document's articles, also without their last one or two syllables (particles): what tells whether a
+    line of its annexes broke inside a word."""
+    runs = {run for unit in root.walk() for run in _HANGUL.findall(unit.text)}
+    return frozenset(run[: len(run) - cut] for run in runs for cut in range(3) if len(run) - cut > 1 + (cut > 0))
 
 
 def annex_text(text: str, words: Set[str] = frozenset()) -> str:
@@ -98,29 +105,58 @@ def annex_text(text: str, words: Set[str] = frozenset()) -> str:
 def _joined(lines: list[str], words: Set[str], glue: str) -> str:
     """`lines` joined by `glue`, or by nothing where the break cut a word: fixed-width text breaks anywhere."""
     parts: list[str] = []
-    before = ""
     for line in filter(None, (line.strip() for line in lines)):
-        cut = SEPARATOR not in line and before + line.split(" ", 1)[0] in words
+        cut = parts and SEPARATOR not in line and _cuts_word(parts[-1], line, words)
         parts += [line] if cut or not parts else [glue, line]
-        before = (before if cut and " " not in line else "") + line[line.rfind(" ") + 1 :]
     return "".join(parts)
 
 
+def _cuts_word(before: str, after: str, words: Set[str]) -> bool:
+    """Whether the end of one line and the start of the next are one word of the document, or a number and its unit."""
+    if _NUMBER_END.search(before[-8:]) and _COUNTED.match(after):
+        return True
+    left, right = _LAST_RUN.search(before[-20:]), _HANGUL.match(after)
+    if not left or not right:
+        return False
+    word = left[0] + right[0]
+    return any(word[: len(word) - cut] in words for cut in range(3) if len(word) - cut > len(left[0]))
+
+
+_Cell = list[str]
+
+
 def _table_rows(lines: list[str], words: Set[str]) -> list[str]:
-    """Rows of one drawn table: a ruled line ends a row; the lines of a cell are joined."""
-    rows: list[str] = []
-    cells: list[list[str]] = []
+    """Rows of one drawn table. A ruled line ends the cells of the columns that it crosses; a cell that goes on beside
+    them belongs to several rows."""
     frame = _frame(lines)
+    out: list[str] = []
+    group: list[list[_Cell]] = []
     for line in lines:
         pieces = _cells(line, frame)
-        if cells and (_RULER.search(line) or len(pieces) != len(cells)):
-            rows.append(_row(cells, words))
-            cells = []
-        if any(not _BORDER_PIECE.fullmatch(piece) for piece in pieces if piece):
-            cells = cells or [[] for _ in pieces]
-            for cell, piece in zip(cells, pieces, strict=True):
+        ruled = [_RULER.search(piece) is not None and _BORDER_PIECE.fullmatch(piece) is not None for piece in pieces]
+        if all(ruled) or not group or len(pieces) != len(group[-1]):
+            out += _rows(group, words)
+            group = [[[] for _ in pieces]]
+        elif any(ruled):
+            group.append([[] if ends else cell for cell, ends in zip(group[-1], ruled, strict=True)])
+        for cell, piece, ends in zip(group[-1], pieces, ruled, strict=True):
+            if not ends:
                 cell.append(_without_box(piece).strip())
-    return [*rows, _row(cells, words)] if cells else rows
+    return out + _rows(group, words)
+
+
+def _rows(group: list[list[_Cell]], words: Set[str]) -> list[str]:
+    """Text of the rows between two full rulers; a cell that spans rows is repeated in each while it is short."""
+    rows: list[str] = []
+    above: list[_Cell] = []
+    for cells in group:
+        texts = [" ".join(strip_marks(_joined(cell, words, " ")).split()) for cell in cells]
+        spans = [place < len(above) and cell is above[place] for place, cell in enumerate(cells)]
+        if any(text and not span for text, span in zip(texts, spans, strict=True)):
+            shown = (text for text, span in zip(texts, spans, strict=True) if not span or len(text) <= _REPEATED)
+            rows.append(SEPARATOR.join(filter(None, shown)))
+            above = cells
+    return rows
 
 
 def _frame(lines: list[str]) -> tuple[bool, bool]:
@@ -136,8 +172,3 @@ def _cells(line: str, frame: tuple[bool, bool]) -> list[str]:
 
 def _without_box(piece: str) -> str:
     return "".join(character for character in piece if character not in _BOX)
-
-
-def _row(cells: list[list[str]], words: Set[str]) -> str:
-    texts = (" ".join(strip_marks(_joined(cell, words, " ")).split()) for cell in cells)
-    return SEPARATOR.join(filter(None, texts))
