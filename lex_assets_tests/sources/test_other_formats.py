@@ -139,6 +139,19 @@ def test_table_without_outer_frame_keeps_its_columns() -> None:
     assert annex_text("───┼───\n 가   │나   \n      │다   \n───┼───") == "가 | 나 다"
 
 
+def test_a_cell_that_spans_rows_is_repeated_while_it_is_short() -> None:
+    table = """┌────┬────┬──┐
+│위반    │근거    │액│
+│행위    ├────┼──┤
+│        │제1조   │1 │
+├────┼────┼──┤
+│보고    │제2조   │2 │
+└────┴────┴──┘"""
+    assert annex_text(table).splitlines() == ["위반 행위 | 근거 | 액", "위반 행위 | 제1조 | 1", "보고 | 제2조 | 2"]
+    long = "│가" + "나" * 80
+    assert annex_text(f"{long}│다│\n│  ├──┤\n│  │라│").splitlines() == [f"{long[1:]} | 다", "라"]
+
+
 def test_deleted_annexes_and_numbers() -> None:
     def one(number: str, branch: str, text: object) -> dict[str, object]:
         return {"별표번호": number, "별표가지번호": branch, "별표구분": "별표", "별표제목": "t", "별표내용": text}
