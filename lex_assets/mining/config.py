@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class MiningConfig(BaseModel):
-    """Sizes and thresholds of hard-negative mining. Scores are cosines (dense) and logits (reranker)."""
+    """Sizes and thresholds of hard-negative mining."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,19 +28,25 @@ class MiningConfig(BaseModel):
     random: int = Field(
         default=0, ge=0, description="무작위 음성 수. Negatives per query drawn from outside the pools."
     )
-    reference: Literal["lowest", "highest"] = Field(
+    dense_reference: Literal["lowest", "highest"] = Field(
         default="lowest",
-        description="임계값 기준 정답. Which positive of the query sets the threshold: its lowest or highest score.",
+        description="밀집 임계값 기준 정답. Which positive article of a query sets the cosine threshold: lowest or highest.",
+    )
+    rerank_reference: Literal["lowest", "highest"] = Field(
+        default="lowest",
+        description="재순위 임계값 기준 정답. Which positive article of a query sets the logit threshold.",
     )
     dense_margin: float = Field(
-        default=0.05,
+        default=0.2,
         ge=0,
-        description="밀집 점수 여유(비율). A candidate is dropped above reference - margin * |reference|, cosine.",
+        description="밀집 점수 여유(표준편차). A candidate is dropped above reference - margin, in standard deviations of "
+        "the positives' cosines.",
     )
     rerank_margin: float = Field(
-        default=0.5,
+        default=0.2,
         ge=0,
-        description="재순위 점수 여유(로짓). A candidate is dropped above reference - margin, logits.",
+        description="재순위 점수 여유(표준편차). A candidate is dropped above reference - margin, in standard deviations "
+        "of the positives' logits.",
     )
     neighbour_factor: float = Field(
         default=2.0,

@@ -6,26 +6,31 @@ depends on how a model is calibrated. What a rule drops keeps its scores and car
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
+import numpy as np
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
 
 KEY = ["query_id", "passage_id"]
+MODELS = ("dense", "rerank")
 RRF_K = 60  # only orders the reranking budget, so the usual constant will do
 
 
 def thresholds(positives: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
-    """Per query the reference score: query_id, reference_dense, reference_rerank (null: no model).
+    """Per query the reference scores (query_id, reference_dense, reference_rerank; null without the model) and, in every
+    row alike, the units of the margins (unit_dense, unit_rerank).
 
-    An article answers by its best passage, and the query's lowest (or highest) article is the reference. positives:
-    query_id, parent_id, score_dense, score_rerank.
+    An article answers by its best passage; the query's lowest or highest article is the reference. The unit is the
+    standard deviation of the articles' scores: a margin in cosines or logits would mean something else for each model,
+    and one in shares of the reference would turn around where scores are negative. positives: query_id, parent_id,
+    score_dense, score_rerank.
     """
+    articles = article_scores(positives)
+    units = {f"unit_{model}": pl.lit(_spread(articles[f"score_{model}"])) for model in MODELS}
     return (
-        article_scores(positives)
-        .group_by("query_id")
-        .agg(reference_dense=pick(config)(pl.col("score_dense")), reference_rerank=pick(config)(pl.col("score_rerank")))
+        articles.group_by("query_id").agg(reference(config, "dense"), reference(config, "rerank")).with_columns(**units)
     )
 
 
@@ -34,26 +39,23 @@ def article_scores(positives: pl.DataFrame) -> pl.DataFrame:
     return positives.group_by("query_id", "parent_id").agg(pl.col("score_dense", "score_rerank").max())
 
 
-def pick(config: MiningConfig) -> Callable[[pl.Expr], pl.Expr]:
-    """Which of a query's articles is the reference."""
-    return pl.Expr.min if config.reference == "lowest" else pl.Expr.max
+def reference(config: MiningConfig, model: str, column: str = "score_{}") -> pl.Expr:
+    """The aggregation over a query's articles that gives its reference for `model`: dense or rerank."""
+    scores = pl.col(column.format(model))
+    lowest = getattr(config, f"{model}_reference") == "lowest"
+    return (scores.min() if lowest else scores.max()).alias(f"reference_{model}")
 
 
-def suspicious_dense(config: MiningConfig) -> pl.Expr:
-    """True where the cosine says unlabelled answer. The margin is a share of |reference|: a share of a negative
-    reference would move the threshold up instead of down."""
-    limit = pl.col("reference_dense") - config.dense_margin * _widen(config) * pl.col("reference_dense").abs()
-    return (pl.col("score_dense") > limit).fill_null(False)
+def _spread(scores: pl.Series) -> float:
+    values = scores.drop_nulls().to_numpy()
+    return float(np.std(values)) if len(values) else 0.0
 
 
-def suspicious_rerank(config: MiningConfig) -> pl.Expr:
-    """True where the reranker's logit says unlabelled answer."""
-    limit = pl.col("reference_rerank") - config.rerank_margin * _widen(config)
-    return (pl.col("score_rerank") > limit).fill_null(False)
-
-
-def _widen(config: MiningConfig) -> pl.Expr:
-    return pl.when("neighbour").then(config.neighbour_factor).otherwise(1.0)
+def suspicious(config: MiningConfig, model: str) -> pl.Expr:
+    """True where the score of `model` (dense or rerank) says unlabelled answer; false where it was not scored."""
+    widen = pl.when("neighbour").then(config.neighbour_factor).otherwise(1.0)
+    margin = getattr(config, f"{model}_margin") * widen * pl.col(f"unit_{model}")
+    return (pl.col(f"score_{model}") >= pl.col(f"reference_{model}") - margin).fill_null(False)
 
 
 def with_neighbours(
@@ -75,7 +77,7 @@ def judge_dense(pool: pl.DataFrame, corpus: pl.DataFrame, config: MiningConfig) 
 
     Of survivors that are equivalent to each other only the best is kept; the others are `duplicate`."""
     ranks = [(1 / (RRF_K + pl.col(rank))).fill_null(0.0) for rank in ("rank_lexical", "rank_dense")]
-    verdict = pl.when(suspicious_dense(config)).then(pl.lit("false_negative_dense")).otherwise(pl.lit("survivor"))
+    verdict = pl.when(suspicious(config, "dense")).then(pl.lit("false_negative_dense")).otherwise(pl.lit("survivor"))
     judged = (
         pool.join(corpus.select("passage_id", "equivalence_id"), on="passage_id")
         .with_columns(fused=pl.sum_horizontal(ranks), score_rerank=pl.lit(None, pl.Float32), verdict=verdict)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
-from lex_assets.mining.filters import KEY, judge_dense, suspicious_rerank, thresholds, with_neighbours
+from lex_assets.mining.filters import KEY, judge_dense, suspicious, thresholds, with_neighbours
 from lex_assets.mining.pools import DenseSearch, candidate_pool, excluded_pairs, hit_rules, raw_hits
 from lex_assets.mining.report import SELECTED, mining_report
 from lex_assets.retrieval.types import LexicalSearch, PairScorer
@@ -81,7 +81,7 @@ def mine_hard_negatives(
         judged = _rerank_rounds(judged, scorer, config)
     candidates = CANDIDATES.validate(_select(judged, task, scorer).select(CANDIDATES.names).sort(KEY))
     _require_negatives(candidates, rules)
-    report = mining_report(task.queries, corpus, hits, rules, candidates, positives, config)
+    report = mining_report(task.queries, corpus, hits, rules, candidates, positives, limits, config)
     return Mined(_triplets(task.relevant, candidates), candidates, report)
 
 
@@ -154,7 +154,7 @@ def _rerank_rounds(judged: pl.DataFrame, scorer: _Scorer, config: MiningConfig) 
     waiting = judged.filter(pl.col("verdict") == "survivor")
     waiting = waiting.group_by("query_id", maintain_order=True).head(config.rerank_depth)
     done = [waiting.clear()]
-    verdict = pl.when(suspicious_rerank(config)).then(pl.lit("false_negative_rerank")).otherwise(pl.lit("survivor"))
+    verdict = pl.when(suspicious(config, "rerank")).then(pl.lit("false_negative_rerank")).otherwise(pl.lit("survivor"))
     while len(waiting):
         batch = waiting.group_by("query_id", maintain_order=True).head(config.rerank_chunk)
         scored = batch.with_columns(scorer.rerank(batch, f"round {len(done)}"))
@@ -218,8 +218,8 @@ def _require_negatives(candidates: pl.DataFrame, rules: pl.DataFrame) -> None:
     counts = pl.concat([rules["rule"], candidates["verdict"].alias("rule")]).value_counts(name="n").sort("rule")
     drops = ", ".join(f"{name} {count}" for name, count in counts.iter_rows()) or "the searches found nothing"
     raise LexError(
-        f"mining: no candidate became a negative ({drops}); enlarge the corpus or the pools, lower dense_margin and "
-        "rerank_margin, or set reference to highest"
+        f"mining: no candidate became a negative ({drops}); enlarge the corpus or the pools, lower the margins, "
+        "or set dense_reference and rerank_reference to highest"
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
-from lex_assets.mining.filters import KEY, article_scores, pick, suspicious_dense, suspicious_rerank
+from lex_assets.mining.filters import KEY, MODELS, article_scores, reference, suspicious
 
 SELECTED = ("hard", "mid", "random")
 """Verdicts of the candidates that become hard negatives."""
@@ -25,6 +25,7 @@ def mining_report(
     rules: pl.DataFrame,
     candidates: pl.DataFrame,
     positives: pl.DataFrame,
+    limits: pl.DataFrame,
     config: MiningConfig,
 ) -> dict[str, Any]:
     """What happened to every candidate, as JSON values.
@@ -44,7 +45,7 @@ def mining_report(
         "fill": _fill(queries, candidates, config),
         "pools": _pools(candidates),
         "scores": _scores(candidates, positives),
-        "hidden_gold": hidden_gold(hits, candidates, positives, config),
+        "hidden_gold": hidden_gold(hits, candidates, positives, limits, config),
         "examples": _examples(queries, positives, corpus, candidates, config),
         "config": config.model_dump(),
     }
@@ -128,7 +129,11 @@ def _mean(scores: pl.Series) -> float | None:
 
 
 def hidden_gold(
-    hits: Mapping[str, pl.DataFrame], candidates: pl.DataFrame, positives: pl.DataFrame, config: MiningConfig
+    hits: Mapping[str, pl.DataFrame],
+    candidates: pl.DataFrame,
+    positives: pl.DataFrame,
+    limits: pl.DataFrame,
+    config: MiningConfig,
 ) -> dict[str, Any]:
     """Estimated false-negative rate: hide one labelled article of a query that has several, and see whether it would
     have been mined against the others.
@@ -138,8 +143,8 @@ def hidden_gold(
     """
     sizes = {"lexical": config.pool_lexical, "dense": config.pool_dense}
     found = pl.concat([hits[name].filter(pl.col(f"rank_{name}") <= sizes[name]).select(KEY) for name in hits])
-    hidden = _leave_one_article_out(positives, config).join(found.unique(), on=KEY)
-    survived = hidden.filter(~suspicious_dense(config) & ~suspicious_rerank(config))
+    hidden = _leave_one_article_out(positives, limits, config).join(found.unique(), on=KEY)
+    survived = hidden.filter(~suspicious(config, "dense") & ~suspicious(config, "rerank"))
     floor = _selection_floor(candidates, config)
     mined = survived.join(floor, on="query_id", how="left").filter(
         pl.coalesce("score_rerank", "score_dense") > pl.col("floor").fill_null(-np.inf)
@@ -149,17 +154,17 @@ def hidden_gold(
     return {"hidden": total, "survived": kept, "selected": chosen, "survived_rate": None, "selected_rate": None} | rate
 
 
-def _leave_one_article_out(positives: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
+def _leave_one_article_out(positives: pl.DataFrame, limits: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
     """`positives` of queries with several articles, with the references that the query's other articles give."""
     articles = article_scores(positives)
     others = articles.join(articles, on="query_id", suffix="_other").filter(
         pl.col("parent_id") != pl.col("parent_id_other")
     )
-    references = others.group_by("query_id", "parent_id").agg(
-        reference_dense=pick(config)(pl.col("score_dense_other")),
-        reference_rerank=pick(config)(pl.col("score_rerank_other")),
-    )
-    return positives.join(references, on=["query_id", "parent_id"]).with_columns(neighbour=pl.lit(False))
+    given = [reference(config, model, "score_{}_other") for model in MODELS]
+    references = others.group_by("query_id", "parent_id").agg(given)
+    units = limits.select("query_id", "unit_dense", "unit_rerank")
+    hidden = positives.join(references, on=["query_id", "parent_id"]).join(units, on="query_id")
+    return hidden.with_columns(neighbour=pl.lit(False))
 
 
 def _selection_floor(candidates: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:

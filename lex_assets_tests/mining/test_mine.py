@@ -88,29 +88,30 @@ def test_filter_comes_before_ranking(queries, qrels, corpus, lexical) -> None:
     assert mined.report["drops"]["false_negative_rerank"] == 12
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_dense_threshold_is_safe_for_negative_cosines(queries, qrels, corpus, sign) -> None:
-    """A candidate just above the lowest positive is dropped, whatever the sign of the scores."""
-    level = 0.4 if sign > 0 else -0.6
-    scores = {"gold": level, "above": level + 0.01, "margin": level - 0.01, "below": level - 0.3}
+@pytest.mark.parametrize(("shift", "scale"), [(0.4, 0.1), (-0.6, 0.1), (0.0, 0.001)])
+def test_dense_threshold_does_not_depend_on_sign_or_scale(queries, qrels, corpus, shift, scale) -> None:
+    """Margins are in standard deviations of the positives' scores (1 here): 0.1 below the reference is too near."""
+    scores = {"above": 0.1, "near": -0.1, "far": -0.3}
 
     def cosine(query_id: str, passage_id: str) -> float:
         number = int(query_id[1])
-        kinds = {paragraph(8, 1): "above", paragraph(8, 2): "margin"} | {paragraph(number, p): "gold" for p in (1, 2)}
-        return scores[kinds.get(passage_id, "below")]
+        level = 1.0 if number % 2 else -1.0
+        kinds = {paragraph(8, 1): "above", paragraph(8, 2): "near"}
+        gold = passage_id in (paragraph(number, 1), paragraph(number, 2))
+        return shift + scale * (level if gold else level + scores[kinds.get(passage_id, "far")])
 
-    mined = mine(queries, qrels, corpus, dense=dense_search(queries, corpus, cosine))
+    mined = mine(queries, qrels, corpus, dense=dense_search(queries, corpus, cosine), neighbour_factor=1)
     found = verdicts(mined, "Q2")
     assert found[paragraph(8, 1)] == found[paragraph(8, 2)] == "false_negative_dense"
     assert found[paragraph(7, 1)] != "false_negative_dense"
 
 
 def test_neighbours_need_a_wider_margin(queries, qrels, corpus) -> None:
-    """0.93 of the reference passes for a stranger and is dropped for a sibling or a cited article."""
+    """0.3 standard deviations below the reference pass for a stranger and not for a sibling or a cited article."""
 
     def cosine(query_id: str, passage_id: str) -> float:
-        number = int(query_id[1])
-        return 0.5 if passage_id in (paragraph(number, 1), paragraph(number, 2)) else 0.465
+        level = 0.6 if int(query_id[1]) % 2 else 0.4
+        return level if passage_id == paragraph(int(query_id[1]), 1) else level - 0.03
 
     dense = dense_search(queries, corpus, cosine)
     mined = mine(queries, qrels, corpus, dense=dense, neighbours={article(1): {article(6)}})
@@ -196,7 +197,7 @@ def test_hidden_gold_estimates_false_negatives(queries, qrels, corpus, lexical) 
 
 def test_nothing_left_is_an_error_that_names_the_rules(queries, qrels, corpus) -> None:
     dense = dense_search(queries, corpus, lambda q, p: 0.5)
-    with pytest.raises(LexError, match=r"false_negative_dense 152.*lower dense_margin"):
+    with pytest.raises(LexError, match=r"false_negative_dense 152.*lower the margins"):
         mine(queries, qrels, corpus, dense=dense)
 
 
@@ -257,7 +258,7 @@ class CountingEncoder:
 
 def test_mining_with_models_encodes_once(queries, qrels, corpus, tmp_path) -> None:
     encoder = CountingEncoder()
-    arguments = (queries, qrels, corpus, encoder, None, MiningConfig(reference="highest", dense_margin=0.0))
+    arguments = (queries, qrels, corpus, encoder, None, MiningConfig(dense_reference="highest", dense_margin=0.0))
     first = mine_with_models(*arguments, cache_dir=tmp_path)
     assert encoder.encoded == len(corpus) + len(queries)
     second = mine_with_models(*arguments, cache_dir=tmp_path)
