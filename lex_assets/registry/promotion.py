@@ -1,0 +1,240 @@
+"""The promotion gate: may this adapter replace what is in use?
+
+Looks at the promotion set only. The test set is reported and never gates: choosing by it would spend it. Every condition
+is answered, with its figures, whether it holds or not, so that a refusal says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import polars as pl
+
+from lex_assets.evaluation.metrics import per_query
+from lex_assets.evaluation.significance import REASONS, Comparison, ComparisonConfig, compare
+from lex_assets.schemas import HUMAN_ORIGINS, REGIMES, LexError
+
+PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """Bounds. `min_difference`: smallest gain that is worth a change, in the metric's unit. `slice_bound`, `guard_bound`:
+    a slice (a guard set) fails when its whole interval lies below this difference. Latency and size: None is no bound.
+    `licences`: allowed, lower case."""
+
+    min_difference: float = 0.01
+    slice_bound: float = -0.02
+    guard_bound: float = -0.01
+    max_latency_ms: float | None = None
+    max_size_bytes: int | None = None
+    licences: tuple[str, ...] = PERMISSIVE
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One condition and whether it held. `code` for programs, Korean and English for people."""
+
+    code: str
+    held: bool
+    korean: str
+    english: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate says. `promoted` only when every condition held."""
+
+    promoted: bool
+    reasons: tuple[Reason, ...]
+    comparison: Comparison | None
+    config: GateConfig = field(default_factory=GateConfig)
+
+    @property
+    def failures(self) -> tuple[Reason, ...]:
+        """Conditions that did not hold."""
+        return tuple(reason for reason in self.reasons if not reason.held)
+
+    def summary(self) -> str:
+        """One line, Korean then English."""
+        if self.promoted:
+            return "승격: 모든 조건을 충족함 · promoted: every condition held"
+        korean = "; ".join(reason.korean for reason in self.failures)
+        english = "; ".join(reason.english for reason in self.failures)
+        return f"승격하지 않음: {korean} · not promoted: {english}"
+
+    def markdown(self) -> str:
+        """All conditions as a table, for the Dagster UI."""
+        head = ["| 조건 · condition | 충족 · held | 설명 | explanation |", "|---|---|---|---|"]
+        rows = [
+            f"| {r.code} | {'예 · yes' if r.held else '**아니요 · no**'} | {r.korean} | {r.english} |"
+            for r in self.reasons
+        ]
+        return "\n".join(head + rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, for the manifest."""
+        return {
+            "promoted": self.promoted,
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "comparison": self.comparison.to_dict() if self.comparison else None,
+            "config": asdict(self.config),
+        }
+
+
+def gate(
+    comparison: Comparison | None,
+    config: GateConfig | None = None,
+    *,
+    slices: Mapping[str, Comparison] | None = None,
+    guards: Mapping[str, Comparison] | None = None,
+    latency_ms: float | None = None,
+    size_bytes: int | None = None,
+    licences: Mapping[str, str] | None = None,
+) -> Decision:
+    """Whether the candidate may become champion.
+
+    Args:
+        comparison: candidate against the system in use, human queries of the promotion set; None where there are none,
+            which promotes nothing.
+        slices: name → the same comparison on a part of those queries. guards: name → on other domains, general sets, or
+            the unseen-law regime, all of the promotion set.
+        latency_ms: milliseconds per query. size_bytes: of the adapters. licences: what it was made from → licence.
+
+    Raises LexError when any comparison comes from another set than "promotion".
+    """
+    config = config or GateConfig()
+    parts = {"comparison": comparison, **(slices or {}), **(guards or {})}
+    wrong = [f"{name} ({one.query_set})" for name, one in parts.items() if one and one.query_set != "promotion"]
+    if wrong:
+        raise LexError(
+            f"promotion gate: {wrong[0]} is not of the promotion set; the test set never gates, compare on promotion"
+        )
+    reasons = [
+        *([_better(comparison), _large_enough(comparison, config)] if comparison else [_NO_QUERIES]),
+        *_not_worse("slice", "조각", slices or {}, config.slice_bound),
+        *_not_worse("guard", "보호 집합", guards or {}, config.guard_bound),
+        *_bounded("latency", "지연", latency_ms, config.max_latency_ms, "ms"),
+        *_bounded("size", "크기", size_bytes, config.max_size_bytes, "bytes"),
+        *_licensed(licences or {}, config.licences),
+    ]
+    return Decision(all(reason.held for reason in reasons), tuple(reasons), comparison, config)
+
+
+_NO_QUERIES = Reason(
+    "better", False, "승격 집합에 사람이 만든 질의가 없음", "the promotion set has no human query to compare on"
+)
+
+
+def gate_on_run(
+    run: pl.DataFrame,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    corpus: pl.DataFrame,
+    baseline: str,
+    system: str,
+    config: GateConfig | None = None,
+    comparison: ComparisonConfig | None = None,
+    metric: str = "ndcg@10",
+    **measured: Any,
+) -> Decision:
+    """`gate` from rankings: `system` against `baseline` on the human promotion queries of the unseen-query regime, each
+    origin with enough queries as a slice, and the unseen-law regime as a guard.
+
+    `queries`: the table, all sets; rankings of other sets are left aside. `measured`: latency_ms, size_bytes, licences.
+    """
+    asked = queries.filter(pl.col("set") == "promotion", pl.col("origin").is_in(HUMAN_ORIGINS))
+    asked = asked.join(qrels.filter(pl.col("grade") > 0), on="query_id", how="semi")
+    ranked = run.filter(pl.col("system").is_in([baseline, system])).join(asked, on="query_id", how="semi")
+    if asked.is_empty() or ranked.is_empty():
+        return gate(None, config, **measured)
+    labels = qrels.join(asked, on="query_id", how="semi")
+    scores = per_query(ranked, labels, [metric], parents=corpus, on_missing="zero")
+    scores = scores.join(asked.select("query_id", "regime", "origin", "split_group"), on="query_id")
+    known, unseen = (scores.filter(pl.col("regime") == regime) for regime in REGIMES)
+    enough = (comparison or ComparisonConfig()).min_clusters
+
+    def against(part: pl.DataFrame) -> Comparison | None:
+        return compare(part, baseline, system, metric, part, comparison, "promotion") if len(part) else None
+
+    origins = {
+        str(origin): part for (origin,), part in known.group_by("origin") if part["split_group"].n_unique() >= enough
+    }
+    slices = {origin: one for origin, part in origins.items() if (one := against(part))}
+    guards = {"unseen_law": one} if unseen["split_group"].n_unique() >= enough and (one := against(unseen)) else {}
+    return gate(against(known), config, slices=slices, guards=guards, **measured)
+
+
+def _figures(one: Comparison) -> str:
+    return f"{one.difference:+.4f} [{one.low:+.4f}, {one.high:+.4f}], n={one.n}, p={one.p_holm:.4f}"
+
+
+def _better(one: Comparison) -> Reason:
+    korean, english = REASONS[one.reason]
+    found = "검출 불가" if one.smallest_detectable is None else f"{one.smallest_detectable:.4f}"
+    detectable = f", 최소 검출 차이 {found}"
+    return Reason(
+        "better",
+        one.verdict == "better",
+        f"{one.metric} {_figures(one)}: {korean}{detectable if one.verdict == 'insufficient' else ''}",
+        f"{one.metric} {_figures(one)}: {one.verdict} ({english})",
+    )
+
+
+def _large_enough(one: Comparison, config: GateConfig) -> Reason:
+    bound = f"{one.difference:+.4f} ≥ {config.min_difference:+.4f}"
+    held = one.difference >= config.min_difference
+    return Reason(
+        "margin",
+        held,
+        f"개선폭 {bound}: {'충족' if held else '미달'}",
+        f"gain {bound}: {'held' if held else 'not held'}",
+    )
+
+
+def _not_worse(code: str, korean: str, parts: Mapping[str, Comparison], bound: float) -> list[Reason]:
+    """Fails where the whole interval is below the bound: where it is proven, not where it is merely possible."""
+    reasons = []
+    for name, one in sorted(parts.items()):
+        held = one.high >= bound
+        explained = f"{_figures(one)}, 한계 {bound:+.3f}"
+        text = f"{korean} {name}: {explained} {'이상' if held else '보다 나쁨'}"
+        english = f"{code} {name}: {_figures(one)}, {'not proven below' if held else 'wholly below'} {bound:+.3f}"
+        reasons.append(Reason(f"{code}:{name}", held, text, english))
+    return reasons
+
+
+def _bounded(code: str, korean: str, value: float | None, bound: float | None, unit: str) -> list[Reason]:
+    """A bound that is set and a value that was not measured is a failure, not a pass."""
+    if bound is None:
+        return []
+    if value is None:
+        return [
+            Reason(
+                code,
+                False,
+                f"{korean}을 재지 않음 (한계 {bound:,g} {unit})",
+                f"{code} was not measured (bound {bound:,g} {unit})",
+            )
+        ]
+    held, text = value <= bound, f"{value:,.6g} / {bound:,g} {unit}"
+    return [
+        Reason(
+            code,
+            held,
+            f"{korean} {text}: {'충족' if held else '초과'}",
+            f"{code} {text}: {'held' if held else 'exceeded'}",
+        )
+    ]
+
+
+def _licensed(licences: Mapping[str, str], allowed: Sequence[str]) -> list[Reason]:
+    reasons = []
+    for name, licence in sorted(licences.items()):
+        held = licence.lower() in allowed
+        korean = f"{name}의 사용 허락 {licence or '없음'}: {'허용' if held else '허용 목록에 없음'}"
+        english = f"licence of {name} is {licence or 'unknown'}: {'allowed' if held else 'not on the list'}"
+        reasons.append(Reason(f"licence:{name}", held, korean, english))
+    return reasons
