@@ -242,7 +242,7 @@ def _clip(text: str, width: int) -> str:
 
 
 def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    return text.replace("-", "−").replace("inf", "∞")
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1.0, dash: str = "") -> str:

@@ -125,8 +125,8 @@ class EvalReport:
         return {title: svg for group in render.plots(self.data).values() for title, svg in group}
 
     def to_json(self) -> str:
-        """Canonical JSON."""
-        return json.dumps(self.data, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        """The data as JSON, in the order in which it is shown."""
+        return json.dumps(self.data, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
     def to_markdown(self, plots: bool = False) -> str:
         """The headline, origins, slices and provenance as Markdown; with `plots`, as embedded images as well."""

@@ -111,7 +111,9 @@ def queries(n: int = 240, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
     return QUERIES.frame(rows), qrels_of(labels)
 
 
-def runs(asked: pl.DataFrame, qrels: pl.DataFrame, quality: dict[str, float] | None = None, seed: int = 0) -> pl.DataFrame:
+def runs(
+    asked: pl.DataFrame, qrels: pl.DataFrame, quality: dict[str, float] | None = None, seed: int = 0
+) -> pl.DataFrame:
     """Rankings in which a gold passage comes first with the probability that `quality` gives its system."""
     rng, frames = random.Random(seed), []
     ids = corpus()["passage_id"].to_list()
@@ -157,7 +159,13 @@ def mining_report(seed: int = 0) -> dict[str, Any]:
         "fill": {"full": 1160, "filtered": 31, "pool_short": 13},
         "pools": {"candidates": {"both": 1, "dense": 1}, "negatives": {"both": 2511, "dense": 3702, "lexical": 2101}},
         "scores": {"score_dense": scores},
-        "hidden_gold": {"hidden": 412, "survived": 122, "selected": 31, "survived_rate": 0.296, "selected_rate": 0.0752},
+        "hidden_gold": {
+            "hidden": 412,
+            "survived": 122,
+            "selected": 31,
+            "survived_rate": 0.296,
+            "selected_rate": 0.0752,
+        },
         "examples": [{"query_id": "x"}],
     }
 
