@@ -242,7 +242,7 @@ def numbered_blocks(text: str) -> Iterator[tuple[int, str]]:
 
 
 _CASE = re.compile(
-    r"(?<![\d])((?:19|20)?\d{2}[가-힣]{1,3}\d+)((?:\s*,\s*(?:\d+|(?:19|20)?\d{2}[가-힣]{1,3}\d+)(?![\d.]))*)"
+    r"(?<![\d])((?:19|20)?\d{2}[가-힣]{1,3}\d+)((?:\s*,\s*(?:(?:19|20)?\d{2}[가-힣]{1,3}\d+|\d+)(?![\d.가-힣]))*)"
 )
 
 
@@ -260,14 +260,15 @@ def case_numbers(text: str) -> list[str]:
 _IN_TEXT = re.compile(
     r"「(?P<law>[^」]{2,80})」(?P<decree>\s?(?:시행령|시행규칙))?"
     r"|(?P<same>같은\s?(?:법률|법|영|규칙)(?:\s?(?:시행령|시행규칙))?(?=[\s제(]))"
-    r"|(?P<self>이\s?(?:법|영|규칙|규정)(?=[\s제]))"
-    r"|(?<![가-힣\"“])(?P<alias>[가-힣]{1,12})(?=\s?제\d+(?:-\d+)?조)"
+    r"|(?P<self>(?<![가-힣])이\s?(?:법|영|규칙|규정)(?=[\s제]))"
+    r"|(?<![가-힣\"“])(?P<alias>[가-힣]{1,12})(?=\s*제\d+(?:-\d+)?조)"
     r"|(?P<samearticle>같은 조)"
     r"|(?P<article>제\d+(?:-\d+)?조(?:의\d+)?)"
     r"|(?P<paragraph>제\d+항)"
     r"|(?P<item>제\d+호(?:의\d+)?)"
     r"|(?P<range>부터|내지)"
 )
+_CONNECTIVES = {"및", "또는", "와", "과", "이나", "나", "까지", "내지", "부터"}
 _JOINED = re.compile(
     r"^(?:[\s,·ㆍ]|및|또는|와|과|까지|각 호(?: 외의 부분)?|각 목|외의 부분|단서|본문|전단|후단|이나"
     r"|\([^()]{0,60}\)|[가-하]목)*$"
@@ -308,11 +309,11 @@ class _TextReader:
             self.law = act_name(self.named) + (f" {suffix[1]}" if suffix else "")
         elif kind == "self":
             self.law = self.setting.law
-        elif kind == "alias":
+        elif kind == "alias" and token not in _CONNECTIVES:
             self.law = self.named = self.setting.aliases.get(token, self.setting.law)
         elif kind == "range":
             self.range = True
-        else:
+        elif kind != "alias":
             self.provision(kind or "", token)
 
     def provision(self, kind: str, token: str) -> None:
@@ -327,7 +328,8 @@ class _TextReader:
             self.law = last.law
             self.found.append(replace(last, paragraph=None, item=None))
         elif kind == "paragraph" and last and last.law == self.law and last.article == self.article:
-            self.found.append(replace(last, paragraph=number, item=None, raw=f"{last.raw} {token}"))
+            stem = last.raw.rsplit(" ", 1)[0] if last.paragraph else last.raw
+            self.found.append(replace(last, paragraph=number, item=None, raw=f"{stem} {token}"))
             if last.paragraph is None:
                 del self.found[-2]
         elif kind == "item" and last and not last.item:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import polars as pl
@@ -44,6 +45,7 @@ _CIRCLED |= {str(n): chr(0x3251 + n - 21) for n in range(21, 36)} | {
 }
 
 
+@lru_cache(maxsize=1 << 14)
 def law_key(name: str) -> str:
     """A law's name without what its writers vary: spaces, quotation marks and the form of the middle dot."""
     return re.sub(r"[\s「」‘’“”\"']", "", name).translate({ord(dot): "ㆍ" for dot in "·‧・･•"})
@@ -113,6 +115,11 @@ class ArticleIndex:
         """Passages of the named 항 of an article: one, or its pieces when split at 호; [] when it is not there."""
         prefix = f"{parent}_{_CIRCLED.get(number or '', number)}"
         return [p for p in self.passages.get(parent, []) if p == prefix or p.startswith(prefix + "_")] if number else []
+
+    def same_number(self, text: str, written: str = "") -> list[str]:
+        """Today's articles with the numbers that old-version citations name: near misses, never labels."""
+        found = (self.article(citation, written, "same_number")[0] for citation in parse_citations(text))
+        return [parent for parent in found if parent]
 
     def lookup(self, text: str) -> list[str]:
         """Passage ids of a citation as people write it: "민법 제839조의2", "자본시장법 제9조 제1항"; [] if unknown."""

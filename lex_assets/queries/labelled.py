@@ -16,6 +16,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from lex_assets.citations.parse import case_numbers
+from lex_assets.citations.resolve import ArticleIndex
 from lex_assets.passages.ids import article_id
 from lex_assets.queries.overlap import near_duplicates, shingles
 from lex_assets.schemas import QRELS, QUERIES, Document, Unit
@@ -103,8 +104,11 @@ class Shelf:
 
 _REFERENCE = re.compile(
     r"제\s?\d+(?:-\d+)?\s?조(?:\s?의\s?\d+)?"
-    r"(?:[\s,·ㆍ]*(?:및|내지|부터|까지|또는)?\s*(?:제\s?\d+(?:-\d+)?\s?[조항호](?:\s?의\s?\d+)?|\(?[가-하]\)?\s?목|\[?별표\s?\d*(?:의\d+)?\]?))*"
+    r"(?:[\s,·ㆍ]*(?:및|내지|부터|까지|또는)?\s*"
+    r"(?:제\s?\d+(?:-\d+)?\s?[조항호](?:\s?의\s?\d+)?|\(?[가-하]\)?\s?목|\[?별표\s?\d*(?:의\d+)?\]?))*"
+    r"(?P<particle>(?:를|가|는|와|로)(?=[\s,]))?"
 )
+_AFTER_CONSONANT = {"를": "을", "가": "이", "는": "은", "와": "과", "로": "으로"}
 
 
 def mask_articles(text: str, word: str = "조항") -> str:
@@ -113,7 +117,7 @@ def mask_articles(text: str, word: str = "조항") -> str:
     >>> mask_articles("민법 제27조 제2항에서 정하는 위난의 의미")
     '민법 조항에서 정하는 위난의 의미'
     """
-    return _REFERENCE.sub(word, text)
+    return _REFERENCE.sub(lambda m: word + _AFTER_CONSONANT.get(m["particle"] or "", ""), text)
 
 
 def _squeeze(text: str) -> str:
@@ -216,21 +220,28 @@ def _holding_query(document: Document, issue: int, text: str, shelf: Shelf) -> I
 
 
 def _decision_drafts(
-    document: Document, cited: Mapping[int, list[dict[str, Any]]], shelf: Shelf, config: LabelConfig
+    document: Document,
+    cited: Mapping[int, list[dict[str, Any]]],
+    shelf: Shelf,
+    index: ArticleIndex,
+    config: LabelConfig,
 ) -> Iterator[Draft]:
+    """All queries of one decision. meta.old_versions: today's articles of the number that a refused 구 … citation names;
+    they are no labels, but nobody should take them for negatives either."""
     for issue, unit in sorted(_units(document, "issue").items()):
         text = mask_articles(_squeeze(unit.text))[: config.max_characters]
         rows = [row for row in cited.get(issue, []) if row["target_parent_id"]]
         articles = [row for row in rows if row["kind"] == "article"]
         families = sorted({shelf.family[row["target_parent_id"]] for row in articles})
         old = sorted({row["raw"] for row in cited.get(issue, []) if row["reason"] == "old_version"})
+        today = sorted({parent for raw in old for parent in index.same_number(raw, document.effective_date)})
         drafts = [
             *_article_queries(document, issue, text, articles, shelf),
             *_decision_query(document, issue, text, [row for row in rows if row["kind"] == "decision"], shelf),
             *_holding_query(document, issue, text, shelf),
         ]
         for draft in drafts:
-            draft.meta |= {"families": families} | ({"old_versions": old} if old else {})
+            draft.meta |= {"families": families} | ({"old_versions": today} if today else {})
             yield draft
 
 
@@ -284,7 +295,7 @@ def _mrc_drafts(document: Document, shelf: Shelf) -> Iterator[Draft]:
 
 
 def _drafts(
-    documents: Iterable[Document], citations: pl.DataFrame, shelf: Shelf, config: LabelConfig
+    documents: Iterable[Document], citations: pl.DataFrame, shelf: Shelf, index: ArticleIndex, config: LabelConfig
 ) -> Iterator[Draft]:
     cited = _cited_by_issue(citations)
     delegations: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -294,7 +305,7 @@ def _drafts(
         delegations[row["source_doc_id"]].append(row)
     for document in documents:
         if document.source_type == "precedent":
-            yield from _decision_drafts(document, cited.get(document.doc_id, {}), shelf, config)
+            yield from _decision_drafts(document, cited.get(document.doc_id, {}), shelf, index, config)
         elif document.source_type == "mrc":
             yield from _mrc_drafts(document, shelf)
         elif document.doc_id in delegations:
@@ -372,7 +383,7 @@ def labelled_from(
     config = config or LabelConfig()
     drafts = [
         d
-        for d in _drafts(documents, citations, Shelf.of(corpus), config)
+        for d in _drafts(documents, citations, Shelf.of(corpus), ArticleIndex.build(documents, corpus), config)
         if len(d.text) >= config.min_characters and d.grades
     ]
     _assign_groups(drafts, documents, config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -15,8 +16,12 @@ _HITS = 3
 _NOISE = re.compile(r"[\W_]+")
 
 
+@lru_cache(maxsize=1 << 16)
 def shingles(text: str, n: int = NGRAM) -> np.ndarray:
-    """Sorted distinct hashes of the text's character n-grams, uint32. A text shorter than n is its own n-gram."""
+    """Sorted distinct hashes of the text's character n-grams, uint32. A text shorter than n is its own n-gram.
+
+    Cached, because the same texts are compared when grouping, when splitting and when training: do not write to it.
+    """
     squeezed = _NOISE.sub("", text)
     codes = np.frombuffer(squeezed.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
     if len(codes) < n:

@@ -1,0 +1,240 @@
+"""Generated questions: kinds, filters, inherited sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import polars as pl
+import pytest
+
+from lex_assets.queries.rules import RuleGenerator
+from lex_assets.queries.split import DROPPED, SplitConfig, family_is_held_out, split_set
+from lex_assets.queries.synthetic import (
+    SyntheticConfig,
+    SyntheticQuestion,
+    longest_run,
+    rejection,
+    synthetic_queries,
+)
+from lex_assets.queries.training import TrainingConfig, training_queries
+from lex_assets.schemas import PASSAGES, QRELS, QUERIES, LexError
+
+SPLIT = SplitConfig()
+
+
+def passage(name: str, text: str, title: str = "등록의 취소", unit: str = "항", **values: str) -> dict[str, str]:
+    row = dict.fromkeys(PASSAGES.names, "") | {
+        "passage_id": name,
+        "doc_id": "_".join(name.split("_")[:2]),
+        "parent_id": "_".join(name.split("_")[:3]),
+        "domain": "finance",
+        "source_type": "law",
+        "family": "가나금융법",
+        "context": f"가나금융법 > 제2장 감독 > 제5조({title})",
+        "text": text,
+        "unit": unit,
+        "equivalence_id": name,
+    }
+    return row | values
+
+
+def asked(text: str, **values: str) -> dict[str, str]:
+    """Kind → question that the rules make of one passage."""
+    found = RuleGenerator(per_passage=9, lay_share=0).generate([passage("LAW_1_제5조_①", text, **values)])
+    return {question.kind: question.text for question in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ('① 이 법에서 "교환사채"란 회사가 가진 주식으로 바꿀 수 있는 채권을 말한다.', "definition", "교환사채"),
+        (
+            "② 금융업자는 제1항에 따른 명령을 받은 날부터 20일 이내에 결과를 관청에 보고하여야 한다.",
+            "deadline",
+            "며칠|기한",
+        ),
+        ("① 중개업을 하려는 자는 신청서를 관청에 제출하여야 한다.", "procedure", "서류|제출"),
+        ("③ 은행은 고객에게 예금의 해지를 강요하여서는 아니 된다.", "prohibition", "강요해도"),
+        ("① 은행은 자료를 5년간 보존하여야 한다. 다만, 폐업한 경우에는 그러하지 아니하다.", "exception", "예외"),
+        (
+            "② 위원회는 다음 각 호의 어느 하나에 해당하는 경우에는 그 등록을 취소할 수 있다.\n1. 거짓\n2. 폐업",
+            "condition",
+            "등록을 취소",
+        ),
+        (
+            "① 다음 각 호의 자는 3년 이하의 징역에 처한다.\n1. 제3조를 위반하여 영업정지 기간에 대출을 한 자",
+            "penalty",
+            "대출을 하면",
+        ),
+    ],
+)
+def test_kinds(text: str, kind: str, words: str) -> None:
+    import re
+
+    question = asked(text)[kind]
+    assert re.search(words, question), question
+    assert "제3조" not in question and "제1항" not in question
+
+
+def test_tables_ask_for_a_row() -> None:
+    text = "위반행위 | 근거 | 금액\n가. 법 제3조를 위반하여 보고서를 제출하지 않은 경우 | 법 제9조 | 600"
+    context = "가나금융법 시행령 > 별표 2 과태료의 부과기준(제9조 관련)"
+    assert asked(text, unit="별표", context=context)["table"] == "보고서를 제출하지 않으면 과태료는 얼마인가요?"
+
+
+def test_holdings_ask_what_was_open() -> None:
+    text = "임대차가 끝난 뒤 임차인이 계속 점유하는 경우에는 보증금을 담보로 볼 여지가 있다. 임대인은 명도를 이유로 반환을 거절할 수 없다."
+    question = asked(text, unit="holding", context="대법원 2015. 3. 1. 선고 2014다1 판결 손해배상(기)")["holding"]
+    assert question.endswith("반환을 거절할 수 있나요?") and "점유하는 경우에" in question
+
+
+def test_the_generator_is_deterministic() -> None:
+    rows = [passage(f"LAW_1_제{n}조_①", "① 은행은 고객에게 예금의 해지를 강요하여서는 아니 된다.") for n in range(1, 9)]
+    assert RuleGenerator().generate(rows) == RuleGenerator().generate(rows)
+
+
+def question(text: str, kind: str = "fact") -> SyntheticQuestion:
+    return SyntheticQuestion("LAW_1_제5조_①", text, kind, "test", "CC0-1.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("은행이 고객에게 무엇을 해 줘야 하나요?", ""),
+        ("짧다?", "length"),
+        ("what does the bank have to do in this case?", "language"),
+        ("이 조항에서 정한 기한은 며칠인가요?", "not_self_contained"),
+        ("제5조에서 은행이 지켜야 할 것은 무엇인가요?", "leaks_law"),
+        ("가나 금융법에서 은행이 지켜야 할 것은 무엇인가요?", "leaks_law"),
+        ("은행은 고객에게 예금의 해지를 강요하여서는 아니 된다?", "copies_passage"),
+    ],
+)
+def test_filters(text: str, reason: str) -> None:
+    source = passage("LAW_1_제5조_①", "① 은행은 고객에게 예금의 해지를 강요하여서는 아니 된다.")
+    assert rejection(question(text), source, SyntheticConfig()) == reason
+
+
+def test_longest_run() -> None:
+    assert longest_run("가나다라", "xx가나다yy") == 0.75
+    assert longest_run("", "가") == 0
+
+
+class Fixed:
+    """A generator that asks what it is told to."""
+
+    name, licence = "fixed", "MIT"
+
+    def __init__(self, texts: dict[str, list[str]]) -> None:
+        self.texts = texts
+
+    def generate(self, passages) -> list[SyntheticQuestion]:
+        wanted = {row["passage_id"] for row in passages}
+        return [
+            SyntheticQuestion(p, text, "fact", self.name, self.licence)
+            for p, texts in self.texts.items()
+            if p in wanted
+            for text in texts
+        ]
+
+
+def corpus(*rows: dict[str, str]) -> pl.DataFrame:
+    return PASSAGES.frame(rows)
+
+
+def test_questions_that_fit_two_articles_are_dropped_and_repeats_too() -> None:
+    table = corpus(passage("LAW_1_제5조_①", "본문 하나"), passage("LAW_1_제6조_①", "본문 둘"))
+    same, repeated = "은행이 지켜야 할 기한은 언제인가요?", "고객이 신고를 마치려면 어디로 가야 하나요?"
+    generator = Fixed({"LAW_1_제5조_①": [same, repeated, repeated + "?"], "LAW_1_제6조_①": [same]})
+    queries, qrels, counts = synthetic_queries(table, generator)
+    assert queries["text"].to_list() == [repeated]
+    assert (counts["ambiguous"], counts["near_duplicate"], counts["kept"]) == (2, 1, 1)
+    assert qrels.rows() == [("Q_SYN_LAW_1_제5조_①_1", "LAW_1_제5조_①", 2)]
+    assert json.loads(queries["meta"][0])["licence"] == "MIT"
+
+
+def test_round_trip_keeps_near_marks_hard_and_drops_lost() -> None:
+    names = [f"LAW_1_제{n}조_①" for n in (1, 2, 3)]
+    table = corpus(*(passage(name, f"본문 {name}") for name in names))
+    texts = {name: [f"{n}번째로 은행에 묻고 싶은 것은 무엇인가요? {n * 7919}"] for n, name in enumerate(names)}
+
+    def search(questions: list[str], k: int) -> Sequence[Sequence[str]]:
+        return [[names[0]], ["x"] * 20 + [names[1]], ["x"] * k]
+
+    queries, _, counts = synthetic_queries(table, Fixed(texts), search=search)
+    assert [json.loads(m)["difficulty"] for m in queries["meta"]] == ["easy", "hard"]
+    assert counts["round_trip"] == 1
+
+
+def test_no_more_than_asked_for() -> None:
+    table = corpus(passage("LAW_1_제5조_①", "본문"))
+    texts = [f"은행이 {n * 7919} 때 해야 하는 일은 무엇인가요? {n * 104729}" for n in range(6)]
+    queries, _, counts = synthetic_queries(table, Fixed({"LAW_1_제5조_①": texts}), SyntheticConfig(per_passage=2))
+    assert queries.height == 2 and counts["too_many"] == 4
+
+
+def family(held: bool) -> str:
+    return next(f"법{n}" for n in range(999) if family_is_held_out(f"법{n}", SPLIT.seed) is held)
+
+
+def test_held_out_families_never_train() -> None:
+    rows = [passage(f"LAW_1_제{n}조_①", f"본문 {n}", family=family(True)) for n in range(1, 40)]
+    texts = {
+        row["passage_id"]: [f"은행에 물을 {n * 7919} 가지 것은 {n * 104729} 인가요?"] for n, row in enumerate(rows)
+    }
+    queries, _, _ = synthetic_queries(corpus(*rows), Fixed(texts))
+    assert set(queries["regime"]) == {"unseen_law"} and "train" not in set(queries["set"])
+
+
+def test_decisions_give_their_set() -> None:
+    group = next(f"PREC_{n}" for n in range(999) if split_set(f"PREC_{n}", SPLIT.seed) == "test")
+    row = passage("PREC_5_h1", "판결요지", unit="holding", source_type="precedent", family="PREC_5", domain="precedent")
+    values = ("Q", "precedent", "holding", "쟁점", group, "test", "unseen_query", "PREC_5", "", "{}")
+    labelled = QUERIES.frame([dict(zip(QUERIES.names, values, strict=True))])
+    texts = {"PREC_5_h1": ["임차인이 보증금을 돌려받을 수 있나요?"]}
+    queries, _, _ = synthetic_queries(corpus(row), Fixed(texts), labelled=labelled)
+    assert queries.select("split_group", "set").row(0) == (group, "test")
+
+
+def test_what_an_unseen_law_query_looks_for_is_not_asked_in_training() -> None:
+    group = next(f"PREC_{n}" for n in range(999) if split_set(f"PREC_{n}", SPLIT.seed) == "train")
+    row = passage(f"{group}_h1", "요지", unit="holding", source_type="precedent", doc_id=group, domain="precedent")
+    values = ("Q", "precedent", "citation", "쟁점", "PREC_9", "test", "unseen_law", "PREC_9", "", "{}")
+    labelled = QUERIES.frame([dict(zip(QUERIES.names, values, strict=True))])
+    qrels = QRELS.frame([{"query_id": "Q", "passage_id": f"{group}_h1", "grade": 2}])
+    texts = {f"{group}_h1": ["임차인이 보증금을 돌려받을 수 있나요?"]}
+    queries, _, _ = synthetic_queries(corpus(row), Fixed(texts), labelled=labelled, labelled_qrels=qrels)
+    assert queries["set"].to_list() == [DROPPED]
+
+
+def labelled_row(query_id: str, name: str, text: str, articles: int = 1) -> dict[str, str]:
+    meta = json.dumps({"articles": [f"a{n}" for n in range(articles)]})
+    values = (query_id, "finance", "citation", text, query_id, name, "unseen_query", "PREC_1", "", meta)
+    return dict(zip(QUERIES.names, values, strict=True))
+
+
+def test_training_queries() -> None:
+    held = "예금자가 은행에 반환을 청구할 수 있는 때는 언제인지"
+    labelled = QUERIES.frame(
+        [
+            labelled_row("a", "train", "첫 번째 학습 질의"),
+            labelled_row("b", "train", "너무 많은 조문을 인용한 질의", articles=9),
+            labelled_row("c", "valid", "검증 질의"),
+            labelled_row("d", "test", held),
+        ]
+    )
+    qrels = QRELS.frame([{"query_id": q, "passage_id": "p", "grade": 2} for q in "abcd"])
+    rows = [passage("LAW_1_제5조_①", "본문", family=family(False))]
+    generated, generated_qrels, _ = synthetic_queries(
+        corpus(*rows), Fixed({"LAW_1_제5조_①": [held + "?", "은행이 꼭 지켜야 하는 것은 무엇인가요?"]})
+    )
+    generated = generated.with_columns(set=pl.lit("train"))
+    queries, kept = training_queries(labelled, qrels, generated, generated_qrels, "finance")
+    assert queries["query_id"].to_list() == ["Q_SYN_LAW_1_제5조_①_2", "a", "c"]
+    assert set(kept["query_id"]) == set(queries["query_id"])
+    without, _ = training_queries(
+        labelled, qrels, generated, generated_qrels, "finance", TrainingConfig(synthetic=False)
+    )
+    assert without["query_id"].to_list() == ["a", "c"]
+    with pytest.raises(LexError, match="no training queries"):
+        training_queries(labelled, qrels, None, None, "precedent")
