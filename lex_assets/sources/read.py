@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def ingest(
 ) -> Ingested:
     """All documents below `raw` (of `domain`, when given) and the quarantine.
 
-    workers: processes; 1 reads in this one. progress: called with (files done, files in all).
+    workers: processes; 1 reads in this one, more need a script guarded by `if __name__ == "__main__"`. progress: called with (files done, files in all).
     Raises LexError when the folder is missing or no file in it can be read as a document.
     """
     files = raw_files(raw)
@@ -199,7 +200,8 @@ def _batches(files: list[Path], raw: Path, rules: DomainRules, domain: str | Non
     if workers <= 1 or len(jobs) == 1:
         yield from map(_read_batch, jobs)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    # Not fork: polars and Dagster run threads, and a forked child could wait for ever for a lock that one of them held.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_read_batch, jobs)
 
 
