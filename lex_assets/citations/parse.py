@@ -242,7 +242,7 @@ def numbered_blocks(text: str) -> Iterator[tuple[int, str]]:
 
 
 _CASE = re.compile(
-    r"(?<![\d])((?:19|20)?\d{2}[가-힣]{1,3}\d+)((?:\s*,\s*(?:(?:19|20)?\d{2}[가-힣]{1,3}\d+|\d+)(?![\d.가-힣]))*)"
+    r"(?<![\d])((?:19|20)?\d{2}[가-힣]{1,3}\d+)((?:\s*,\s*(?:(?:19|20)?\d{2}[가-힣]{1,3}\d+|\d+(?![\d.가-힣])))*)"
 )
 
 
@@ -268,6 +268,8 @@ _IN_TEXT = re.compile(
     r"|(?P<item>제\d+호(?:의\d+)?)"
     r"|(?P<range>부터|내지)"
 )
+_ASIDE = re.compile(r"\([^()]*\)")
+_LAW_NAME = re.compile(r"..(?:법|법률|시행령|규정|규칙|세칙)$")
 _CONNECTIVES = {"및", "또는", "와", "과", "이나", "나", "까지", "내지", "부터"}
 _JOINED = re.compile(
     r"^(?:[\s,·ㆍ]|및|또는|와|과|까지|각 호(?: 외의 부분)?|각 목|외의 부분|단서|본문|전단|후단|이나"
@@ -290,15 +292,27 @@ class _TextReader:
         self.setting = setting
         self.found: list[Citation] = []
         self.law, self.named, self.article, self.range = setting.law, setting.law, "", False
+        self.outer: list[tuple[str, str, str]] = []
 
     def read(self, text: str) -> list[Citation]:
         end = 0
         for match in _IN_TEXT.finditer(text):
-            if not _JOINED.match(text[end : match.start()]):
-                self.law, self.article, self.range = self.setting.law, self.article, False
+            gap = self.brackets(text[end : match.start()])
+            if not _JOINED.match(gap):
+                self.law, self.range = self.setting.law, False
             end = match.end()
             self.take(match)
         return self.found
+
+    def brackets(self, gap: str) -> str:
+        """What follows the gap's last open or closing bracket: an aside keeps the law, its end brings back the list."""
+        gap = _ASIDE.sub("", gap)
+        for bracket in re.findall(r"[()]", gap):
+            if bracket == "(":
+                self.outer.append((self.law, self.named, self.article))
+            elif self.outer:
+                self.law, self.named, self.article = self.outer.pop()
+        return re.split(r"[()]", gap)[-1]
 
     def take(self, match: re.Match[str]) -> None:
         kind, token = match.lastgroup, match[0]
@@ -310,7 +324,8 @@ class _TextReader:
         elif kind == "self":
             self.law = self.setting.law
         elif kind == "alias" and token not in _CONNECTIVES:
-            self.law = self.named = self.setting.aliases.get(token, self.setting.law)
+            unnamed = token if _LAW_NAME.search(token) else self.setting.law
+            self.law = self.named = self.setting.aliases.get(token, unnamed)
         elif kind == "range":
             self.range = True
         elif kind != "alias":

@@ -440,7 +440,7 @@ def holdings(r: Reading) -> Found:
     if r.unit != "holding":
         return
     sentences = [plain(s) for s in re.split(r"(?<=다)\.\s*|\n", r.text) if len(s) > 15]
-    for n in dict.fromkeys((len(sentences) - 1, 0)):
+    for n in dict.fromkeys((len(sentences) - 1, 0)) if sentences else ():
         conclusion = re.sub(
             r"(?:라고|다고|고) (?:할 것이다|보아야 한다|봄이 상당하다|봄이 타당하다|해석된다)$", "", sentences[n]
         )

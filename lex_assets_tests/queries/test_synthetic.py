@@ -89,6 +89,12 @@ def test_holdings_ask_what_was_open() -> None:
     assert question.endswith("반환을 거절할 수 있나요?") and "점유하는 경우에" in question
 
 
+@pytest.mark.parametrize("unit", ["항", "조", "별표", "holding", "issue", "context", "text"])
+@pytest.mark.parametrize("text", ["", "\n", "①", " | | ", "다만,", "“”이란 ", "짧다.", "(((", "\x00가\ud800"])
+def test_poor_text_raises_nothing(unit: str, text: str) -> None:
+    asked(text, unit=unit, context="")
+
+
 def test_the_generator_is_deterministic() -> None:
     rows = [passage(f"LAW_1_제{n}조_①", "① 은행은 고객에게 예금의 해지를 강요하여서는 아니 된다.") for n in range(1, 9)]
     assert RuleGenerator().generate(rows) == RuleGenerator().generate(rows)
