@@ -87,7 +87,7 @@ def bars(
     """Horizontal bars from zero, each with its label above and its value beside."""
     if not values:
         return empty(title)
-    top, pitch, width = 6.0, 34.0, WIDTH - 100.0
+    top, pitch, width = 2.0, 39.0, WIDTH - 100.0
     highest = max(max(values.values()), 1e-12)
     parts = []
     for i, (label, value) in enumerate(values.items()):

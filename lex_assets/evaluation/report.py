@@ -50,6 +50,9 @@ SYSTEM_ORDER = (
     "base_dense",
     "base_hybrid",
     "base_hybrid_rerank",
+    "champion_dense",
+    "champion_hybrid",
+    "champion_hybrid_rerank",
     "adapter_dense",
     "adapter_hybrid",
     "adapter_hybrid_rerank",
@@ -327,9 +330,9 @@ class _Test:
 
 
 def _baseline(system: str, present: Sequence[str]) -> str | None:
-    counterpart = system.replace("adapter", "base", 1)
-    if system.startswith("adapter") and counterpart in present:
-        return counterpart
+    stack, _, mode = system.partition("_")
+    if stack in ("adapter", "champion") and f"base_{mode}" in present:
+        return f"base_{mode}"
     fallback = "base_dense" if "base_dense" in present else present[0]
     return fallback if system != fallback else None
 
@@ -354,14 +357,29 @@ def _regime(test: _Test, regime: str) -> dict[str, Any]:
     """Headline rows of one regime. Adapter systems are corrected together: they are what is claimed."""
     scores = test.part(regime)
     if scores.is_empty():
-        return {"regime": regime, "n": 0, "rows": []}
+        return {"regime": regime, "n": 0, "rows": [], "versus_champion": None}
     pairs = test.pairs()
     claims = [pair for pair in pairs if pair[1].startswith("adapter")]
     others = [pair for pair in pairs if pair not in claims]
     judged = {one.system: one for one in [*test.compare(scores, claims), *test.compare(scores, others)]}
     means = {row["system"]: row for row in summarise(scores).to_dicts()}
     rows = [_row(name, means[name], judged.get(name), test.config.metrics) for name in test.systems]
-    return {"regime": regime, "n": scores["query_id"].n_unique(), "rows": rows}
+    return {
+        "regime": regime,
+        "n": scores["query_id"].n_unique(),
+        "rows": rows,
+        "versus_champion": _versus_champion(test, scores),
+    }
+
+
+def _versus_champion(test: _Test, scores: pl.DataFrame) -> dict[str, Any] | None:
+    """The adapter's best-equipped system against the champion's, where a champion was ranked."""
+    present = test.systems
+    modes = [mode for mode in ("hybrid_rerank", "hybrid", "dense") if f"champion_{mode}" in present]
+    pair = next(((f"champion_{m}", f"adapter_{m}") for m in modes if f"adapter_{m}" in present), None)
+    if pair is None:
+        return None
+    return {k: v for k, v in test.compare(scores, [pair])[0].to_dict().items() if k != "config"}
 
 
 def _row(system: str, means: Mapping[str, Any], one: Comparison | None, metrics: Sequence[str]) -> dict[str, Any]:

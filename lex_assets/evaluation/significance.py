@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -29,18 +29,29 @@ _EXACT_CLUSTERS = 16
 _CHUNK = 2_000_000
 
 
+def _knob(default: Any, description: str) -> Any:
+    return field(default=default, metadata={"description": description})
+
+
 @dataclass(frozen=True)
 class ComparisonConfig:
-    """What a comparison demands. `margin`: smallest difference that matters, in the metric's unit (0.01 = one point).
-    `min_clusters`: fewer independent groups than this never prove anything."""
+    """What a comparison demands. Raises ValueError on values that make no sense."""
 
-    margin: float = 0.01
-    alpha: float = 0.05
-    power: float = 0.8
-    n_flips: int = 100_000
-    n_bootstraps: int = 10_000
-    min_clusters: int = 10
-    seed: int = 0
+    margin: float = _knob(
+        0.01, "의미 있는 최소 차이. Smallest difference that matters, in the metric's unit (0.01 = a point)."
+    )
+    alpha: float = _knob(0.05, "유의수준. Two-sided significance level; intervals cover 1 - alpha.")
+    power: float = _knob(0.8, "검정력. Probability with which the smallest detectable effect is found.")
+    n_flips: int = _knob(100_000, "부호 뒤집기 횟수. Sign flips of the test.")
+    n_bootstraps: int = _knob(10_000, "부트스트랩 횟수. Resamples of the interval.")
+    min_clusters: int = _knob(10, "최소 묶음 수. Fewer independent query groups than this never prove anything.")
+    seed: int = _knob(0, "난수 시드. Seed of flips and resamples.")
+
+    def __post_init__(self) -> None:
+        if not (0 < self.alpha < 1 and 0 < self.power < 1):
+            raise ValueError("alpha and power are probabilities between 0 and 1")
+        if self.margin < 0 or min(self.n_flips, self.n_bootstraps, self.min_clusters) < 1:
+            raise ValueError("margin must not be negative; n_flips, n_bootstraps and min_clusters are at least 1")
 
 
 @dataclass(frozen=True)

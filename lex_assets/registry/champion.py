@@ -21,11 +21,9 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from lex_assets.registry.adapters import AdapterStore
 from lex_assets.schemas import LexError, content_hash
 
 Action = Literal["promote", "rollback"]
-ADAPTERS_FOLDER, CHAMPIONS_FOLDER = "adapters", "champions"
 _DOMAIN = re.compile(r"[A-Za-z0-9_\-]+")
 
 
@@ -63,33 +61,11 @@ class Champion:
     at: str
     note: str = ""
 
-    @property
-    def retriever_id(self) -> str:
-        """Adapter id of the retriever; empty where the base is in use."""
-        return (self.manifest and self.manifest.retriever) or ""
-
-    @property
-    def reranker_id(self) -> str:
-        """Adapter id of the reranker; empty where the base is in use."""
-        return (self.manifest and self.manifest.reranker) or ""
-
-    def adapters(self, registry: Path) -> tuple[Path | None, Path | None]:
-        """Folders of the retriever and the reranker adapter below `registry`, checked against their hashes; None where
-        the base is in use. Raises LexError."""
-        store = AdapterStore(registry / ADAPTERS_FOLDER)
-        retriever, reranker = (store.path(one) if one else None for one in (self.retriever_id, self.reranker_id))
-        return retriever, reranker
-
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Champion:
         """Inverse of `dataclasses.asdict`."""
         manifest = None if raw["manifest"] is None else Manifest(**raw["manifest"])
         return cls(**{**raw, "manifest": manifest})
-
-
-def current_champion(registry: Path, domain: str) -> Champion | None:
-    """The champion of `domain` in the registry folder of a store; None while the base model is in use."""
-    return ChampionRegistry(Path(registry) / CHAMPIONS_FOLDER).show(domain)
 
 
 class ChampionRegistry:

@@ -10,27 +10,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import polars as pl
-
-from lex_assets.evaluation.metrics import per_query
-from lex_assets.evaluation.significance import REASONS, Comparison, ComparisonConfig, compare
-from lex_assets.schemas import HUMAN_ORIGINS, REGIMES, LexError
+from lex_assets.evaluation.significance import REASONS, Comparison
+from lex_assets.schemas import LexError
 
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
 
 
+def _knob(default: Any, description: str) -> Any:
+    return field(default=default, metadata={"description": description})
+
+
 @dataclass(frozen=True)
 class GateConfig:
-    """Bounds. `min_difference`: smallest gain that is worth a change, in the metric's unit. `slice_bound`, `guard_bound`:
-    a slice (a guard set) fails when its whole interval lies below this difference. Latency and size: None is no bound.
-    `licences`: allowed, lower case."""
+    """The gate's bounds. Raises ValueError on values that make no sense."""
 
-    min_difference: float = 0.01
-    slice_bound: float = -0.02
-    guard_bound: float = -0.01
-    max_latency_ms: float | None = None
-    max_size_bytes: int | None = None
-    licences: tuple[str, ...] = PERMISSIVE
+    min_difference: float = _knob(
+        0.01, "승격에 필요한 최소 개선폭. Smallest gain worth a change, in the metric's unit."
+    )
+    slice_bound: float = _knob(-0.02, "조각의 하한. A slice fails when its whole interval lies below this difference.")
+    guard_bound: float = _knob(-0.01, "보호 집합의 하한. The same for guard sets (unseen law, other domains).")
+    max_latency_ms: float | None = _knob(
+        None, "질의당 지연 한계(밀리초). Bound on latency per query in ms; none if unset."
+    )
+    max_size_bytes: int | None = _knob(
+        None, "어댑터 크기 한계(바이트). Bound on the adapters' size in bytes; none if unset."
+    )
+    licences: tuple[str, ...] = _knob(PERMISSIVE, "허용하는 사용 허락. Licences allowed, in lower case.")
+
+    def __post_init__(self) -> None:
+        if max(self.slice_bound, self.guard_bound) > 0:
+            raise ValueError("slice_bound and guard_bound are losses that are tolerated: 0 or below")
 
 
 @dataclass(frozen=True)
@@ -128,45 +137,6 @@ _NO_QUERIES = Reason(
 )
 
 
-def gate_on_run(
-    run: pl.DataFrame,
-    queries: pl.DataFrame,
-    qrels: pl.DataFrame,
-    corpus: pl.DataFrame,
-    baseline: str,
-    system: str,
-    config: GateConfig | None = None,
-    comparison: ComparisonConfig | None = None,
-    metric: str = "ndcg@10",
-    **measured: Any,
-) -> Decision:
-    """`gate` from rankings: `system` against `baseline` on the human promotion queries of the unseen-query regime, each
-    origin with enough queries as a slice, and the unseen-law regime as a guard.
-
-    `queries`: the table, all sets; rankings of other sets are left aside. `measured`: latency_ms, size_bytes, licences.
-    """
-    asked = queries.filter(pl.col("set") == "promotion", pl.col("origin").is_in(HUMAN_ORIGINS))
-    asked = asked.join(qrels.filter(pl.col("grade") > 0), on="query_id", how="semi")
-    ranked = run.filter(pl.col("system").is_in([baseline, system])).join(asked, on="query_id", how="semi")
-    if asked.is_empty() or ranked.is_empty():
-        return gate(None, config, **measured)
-    labels = qrels.join(asked, on="query_id", how="semi")
-    scores = per_query(ranked, labels, [metric], parents=corpus, on_missing="zero")
-    scores = scores.join(asked.select("query_id", "regime", "origin", "split_group"), on="query_id")
-    known, unseen = (scores.filter(pl.col("regime") == regime) for regime in REGIMES)
-    enough = (comparison or ComparisonConfig()).min_clusters
-
-    def against(part: pl.DataFrame) -> Comparison | None:
-        return compare(part, baseline, system, metric, part, comparison, "promotion") if len(part) else None
-
-    origins = {
-        str(origin): part for (origin,), part in known.group_by("origin") if part["split_group"].n_unique() >= enough
-    }
-    slices = {origin: one for origin, part in origins.items() if (one := against(part))}
-    guards = {"unseen_law": one} if unseen["split_group"].n_unique() >= enough and (one := against(unseen)) else {}
-    return gate(against(known), config, slices=slices, guards=guards, **measured)
-
-
 def _figures(one: Comparison) -> str:
     return f"{one.difference:+.4f} [{one.low:+.4f}, {one.high:+.4f}], n={one.n}, p={one.p_holm:.4f}"
 
@@ -195,12 +165,12 @@ def _large_enough(one: Comparison, config: GateConfig) -> Reason:
 
 
 def _not_worse(code: str, korean: str, parts: Mapping[str, Comparison], bound: float) -> list[Reason]:
-    """Fails where the whole interval is below the bound: where it is proven, not where it is merely possible."""
+    """Fails where the whole interval is below the bound and there are enough groups: where it is proven, not where it is
+    merely possible."""
     reasons = []
     for name, one in sorted(parts.items()):
-        held = one.high >= bound
-        explained = f"{_figures(one)}, 한계 {bound:+.3f}"
-        text = f"{korean} {name}: {explained} {'이상' if held else '보다 나쁨'}"
+        held = one.high >= bound or one.n_clusters < one.config.min_clusters
+        text = f"{korean} {name}: {_figures(one)}, {'한계보다 나쁘다는 증거 없음' if held else '한계보다 나쁨'} {bound:+.3f}"
         english = f"{code} {name}: {_figures(one)}, {'not proven below' if held else 'wholly below'} {bound:+.3f}"
         reasons.append(Reason(f"{code}:{name}", held, text, english))
     return reasons

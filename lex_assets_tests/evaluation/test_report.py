@@ -59,6 +59,17 @@ def test_adapters_are_compared_with_their_own_base(report: EvalReport) -> None:
     assert pairs["base_dense"] is None and pairs["oracle"] is None and pairs["bm25"] == "base_dense"
 
 
+def test_a_champion_in_use_is_compared_with_its_base_and_with_the_candidate() -> None:
+    asked, qrels = made_up.queries()
+    quality = {**made_up.QUALITY, "champion_dense": 0.5, "champion_hybrid_rerank": 0.6}
+    found = made_up.report(run=made_up.runs(asked, qrels, quality))
+    pairs = dict(found.headline().select("system", "baseline").iter_rows())
+    assert pairs["champion_dense"] == "base_dense" and pairs["adapter_dense"] == "base_dense"
+    versus = found.data["regimes"][0]["versus_champion"]
+    assert (versus["baseline"], versus["system"]) == ("champion_hybrid_rerank", "adapter_hybrid_rerank")
+    assert "어댑터 혼합 + 재순위 대 챔피언 혼합 + 재순위" in found.to_html()
+
+
 def test_no_system_beats_the_ceiling_of_its_candidates(report: EvalReport) -> None:
     scores = {r["system"]: json.loads(r["scores"])["ndcg@10"] for r in report.headline().to_dicts()}
     assert scores["oracle"] >= max(scores["adapter_hybrid"], scores["adapter_hybrid_rerank"])

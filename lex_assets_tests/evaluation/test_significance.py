@@ -171,3 +171,9 @@ def test_bad_scores_are_refused(base, change, message) -> None:
 def test_a_query_without_a_group_is_refused(base) -> None:
     with pytest.raises(EvaluationError, match="q0599 has no split group"):
         compare(scores_of(base, new=base), "base", "new", "ndcg@10", groups_of(599, 2))
+
+
+@pytest.mark.parametrize("values", [{"alpha": 0}, {"power": 1}, {"margin": -0.1}, {"n_flips": 0}, {"min_clusters": 0}])
+def test_settings_that_make_no_sense_are_refused(values: dict) -> None:
+    with pytest.raises(ValueError, match=r"alpha and power|margin must not"):
+        ComparisonConfig(**values)

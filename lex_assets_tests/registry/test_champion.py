@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lex_assets.registry.adapters import AdapterStore
-from lex_assets.registry.champion import CHAMPIONS_FOLDER, ChampionRegistry, Manifest, current_champion
+from lex_assets.registry.champion import ChampionRegistry, Manifest
 from lex_assets.schemas import LexError
 
 
@@ -32,8 +31,8 @@ def test_rollback_walks_back_to_the_base_and_stops(tmp_path: Path) -> None:
     registry = ChampionRegistry(tmp_path)
     for name in ("r1", "r2", "r3"):
         registry.promote(manifest(name))
-    assert registry.rollback("law").retriever_id == "r2"
-    assert registry.rollback("law").retriever_id == "r1"
+    assert registry.rollback("law").manifest.retriever == "r2"
+    assert registry.rollback("law").manifest.retriever == "r1"
     assert registry.rollback("law", "bad in production").manifest is None and registry.show("law") is None
     with pytest.raises(LexError, match="nothing to roll back"):
         registry.rollback("law")
@@ -47,7 +46,7 @@ def test_a_promotion_after_a_rollback_returns_to_what_was_in_use(tmp_path: Path)
     registry.promote(manifest("r2"))
     registry.rollback("law")
     registry.promote(manifest("r3"))
-    assert registry.rollback("law").retriever_id == "r1", "r2 was rolled back and must not return"
+    assert registry.rollback("law").manifest.retriever == "r1", "r2 was rolled back and must not return"
 
 
 def test_a_gate_that_compared_with_an_older_champion_is_refused(tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_a_gate_that_compared_with_an_older_champion_is_refused(tmp_path: Path) 
     registry.promote(manifest("r1"), expected=version)
     with pytest.raises(LexError, match="version 1 was promoted while 0"):
         registry.promote(manifest("r2"), expected=version)
-    assert registry.show("law").retriever_id == "r1"
+    assert registry.show("law").manifest.retriever == "r1"
 
 
 def _promote_many(folder: str, worker: int) -> None:
@@ -73,22 +72,7 @@ def test_promotions_at_once_lose_none(tmp_path: Path) -> None:
         worker.join()
     history = ChampionRegistry(tmp_path).history("law")
     assert [one.version for one in history] == list(range(1, 31))
-    assert len({one.retriever_id for one in history}) == 30
-
-
-def test_the_adapters_of_a_champion_are_found_and_checked(tmp_path: Path) -> None:
-    trained = tmp_path / "trained"
-    trained.mkdir()
-    (trained / "adapter_config.json").write_text("{}")
-    (trained / "adapter_model.safetensors").write_bytes(b"w")
-    record = AdapterStore(tmp_path / "adapters").add(trained, "retriever", "law", "builtin")
-    assert current_champion(tmp_path, "law") is None
-    ChampionRegistry(tmp_path / CHAMPIONS_FOLDER).promote(manifest(record.adapter_id))
-    champion = current_champion(tmp_path, "law")
-    assert champion.adapters(tmp_path) == (tmp_path / "adapters" / record.adapter_id / "adapter", None)
-    (tmp_path / "adapters" / record.adapter_id / "adapter" / "adapter_model.safetensors").write_bytes(b"x")
-    with pytest.raises(LexError, match="changed since"):
-        champion.adapters(tmp_path)
+    assert len({one.manifest.retriever for one in history}) == 30
 
 
 def test_a_damaged_pointer_is_an_error_and_not_the_base(tmp_path: Path) -> None:
@@ -106,7 +90,7 @@ def test_a_failed_write_keeps_the_champion(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(LexError, match="No space left"):
         registry.promote(manifest("r2"))
     monkeypatch.undo()
-    assert registry.show("law").retriever_id == "r1"
+    assert registry.show("law").manifest.retriever == "r1"
 
 
 def test_domains_cannot_leave_the_folder(tmp_path: Path) -> None:

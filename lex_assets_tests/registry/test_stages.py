@@ -20,7 +20,12 @@ def test_the_same_inputs_are_computed_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [("2", {"steps": 3}, {"corpus": "abc"}), ("1", {"steps": 4}, {"corpus": "abc"}), ("1", {"steps": 3}, {"corpus": "abd"})]
+    "other",
+    [
+        ("2", {"steps": 3}, {"corpus": "abc"}),
+        ("1", {"steps": 4}, {"corpus": "abc"}),
+        ("1", {"steps": 3}, {"corpus": "abd"}),
+    ],
 )
 def test_code_config_and_inputs_all_count(other: tuple) -> None:
     assert stage_key(*other) != stage_key("1", {"steps": 3}, {"corpus": "abc"})
