@@ -17,7 +17,7 @@ class TrainingConfig(BaseModel):
     max_steps: int = Field(default=0, ge=0, description="최대 스텝 수(0 = 제한 없음). Optimizer steps at most.")
     batch_size: int = Field(default=32, ge=2, description="배치(질의 수). Queries per optimizer step.")
     micro_batch: int = Field(
-        default=32, ge=1, description="미니 배치(시퀀스 수). Sequences per forward pass, sorted by length; memory only."
+        default=16, ge=1, description="미니 배치(시퀀스 수). Sequences per forward pass, sorted by length; memory only."
     )
     cached_gradients: bool = Field(
         default=False, description="기울기 캐시. Two passes per step, so that memory does not grow with batch_size."

@@ -124,6 +124,8 @@ class _Run:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.gradients = GradientCheck(model)
+        names = ("lora_dropout", "modules_to_save")
+        self.adapter_modules = [m for name, m in model.named_modules() if any(part in name for part in names)]
         self.result = Fit()
         self.best: list[Tensor] = []
         self.since_best = 0
@@ -135,6 +137,7 @@ class _Run:
         return (step + 1) / (warmup + 1) if step < warmup else (self.total - step) / max(self.total - warmup, 1)
 
     def train(self) -> None:
+        self.model.eval()
         self.result.base_metric = self._validate(0)
         due = {round(self.total * n / self.config.evaluations) for n in range(1, self.config.evaluations + 1)}
         for step, (epoch, query_ids) in enumerate(self._plan(), 1):
@@ -153,7 +156,8 @@ class _Run:
             yield epoch, batches[place]
 
     def _step(self, step: int, epoch: int, query_ids: list[str]) -> None:
-        self.model.train()
+        for module in self.adapter_modules:  # the frozen base keeps to eval mode: its dropout would only add noise
+            module.train()
         batch = self.task.batch(query_ids, epoch)
         rate = self.optimizer.param_groups[0]["lr"]
         loss = backward(self.task.forward, batch, self.config, step)
