@@ -214,13 +214,15 @@ class _Reader:
         """목: the 호 above it is what a citation can point at."""
 
 
-def parse_citations(text: str) -> list[Citation]:
+def parse_citations(text: str, law: str = "") -> list[Citation]:
     """Citations of one 참조조문 block, in order: the law's name carries over commas, notes are applied.
+
+    law: the last one named in the block before, for a block that opens with 같은 법.
 
     >>> [c.article for c in parse_citations("민법 제839조의2,제843조")]
     ['839의2', '843']
     """
-    return _Reader().read(_clean(text))
+    return _Reader(law).read(_clean(text))
 
 
 def _clean(text: str) -> str:

@@ -188,11 +188,13 @@ def _article_row(
 
 def _decision_rows(index: ArticleIndex, document: Document, old: OldVersions) -> Iterator[Row]:
     """참조조문 and 참조판례 of one decision, by issue number."""
+    law = ""
     for unit in document.tree.children:
         issue = int(unit.number) if unit.number.isdigit() else 0
         source = f"{document.doc_id}#{issue}"
         if unit.kind == "cited_articles":
-            for citation in parse_citations(unit.text):
+            for citation in parse_citations(unit.text, law):
+                law = citation.law
                 where = (source, document.doc_id, "article", issue)
                 yield _article_row(index, citation, where, document.effective_date, old)
         elif unit.kind == "cited_decisions":

@@ -87,6 +87,10 @@ def test_a_new_law_ends_the_addenda() -> None:
     assert [c.reason for c in parse_citations("국민연금법 부칙(2007. 7. 23.) 제1조, 민법 제2조")] == ["addendum", None]
 
 
+def test_the_same_law_as_in_the_block_before() -> None:
+    assert short(parse_citations("같은 법 시행령 제2조", "은행법")) == [("은행법 시행령", "2", None)]
+
+
 def test_annexes_and_items_belong_to_the_article_before() -> None:
     assert short(parse_citations("주택법 시행령 제106조 제1항 [별표 2] 제1호 (가)목, 제107조")) == [
         ("주택법 시행령", "106", "1"),
