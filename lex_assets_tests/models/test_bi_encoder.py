@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from lex_assets import BiEncoder, TemplateMode
+from lex_assets.schemas import LexError
+from lex_assets_tests.models.conftest import save_adapter
+
+TEXTS = ["손해배상 청구", "가나다라마바사", "법률", "①항 다ㆍ라 손해배상의 청구 법률 조항"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_retriever):
+    return BiEncoder(str(tiny_retriever))
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_retriever, tmp_path_factory, encoder):
+    from transformers import AutoModel
+
+    folder = tmp_path_factory.mktemp("adapter") / "a"
+    base = {"name": "tiny-retriever", "weights_hash": encoder.weights_hash}
+    config = {"base": base, "query_max_length": 6, "query_prefix": "가 ", "passage_prefix": "나 "}
+    save_adapter(AutoModel.from_pretrained(tiny_retriever), folder, config)
+    return folder
+
+
+def test_same_vectors_as_sentence_transformers(encoder):
+    expected = encoder.model.encode(TEXTS, normalize_embeddings=True)
+    np.testing.assert_allclose(encoder.encode_passages(TEXTS), expected, atol=1e-6)
+
+
+def test_order_and_batch_size_do_not_matter(encoder):
+    one_by_one = np.vstack([encoder.encode_queries([text]) for text in TEXTS])
+    np.testing.assert_allclose(encoder.encode_queries(TEXTS, batch_size=3), one_by_one, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(one_by_one, axis=1), 1, atol=1e-6)
+
+
+def test_no_texts_give_an_empty_matrix_of_the_right_width(encoder):
+    assert encoder.encode_queries([]).shape == (0, encoder.get_embedding_dimension()) == (0, 16)
+
+
+def test_prefix_goes_before_the_text(encoder, tiny_retriever):
+    e5 = BiEncoder(str(tiny_retriever), template=TemplateMode.E5)
+    np.testing.assert_allclose(e5.encode_queries(["법률"]), encoder.encode_queries(["query: 법률"]), atol=1e-6)
+    assert e5.cache_key("query") != encoder.cache_key("query") != encoder.cache_key("passage")
+
+
+def test_long_texts_are_cut_and_counted(tiny_retriever):
+    encoder = BiEncoder(str(tiny_retriever), passage_max_seq_length=8)
+    long, cut = encoder.encode_passages(["가나다라마바사아자차", "가나다라마바"])
+    np.testing.assert_allclose(long, cut, atol=1e-6)
+    assert encoder.truncated == {"query": 0, "passage": 1}
+    assert (encoder.get_max_seq_length("passage"), encoder.get_max_seq_length("query")) == (8, 64)
+
+
+def test_a_length_beyond_the_models_positions_is_lowered(tiny_retriever):
+    assert BiEncoder(str(tiny_retriever), max_seq_length=4096).get_max_seq_length() == 64
+
+
+def test_adapter_answers_like_plain_peft_with_its_training_prefix_and_length(tiny_retriever, adapter):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModel, AutoTokenizer
+
+    adapted = BiEncoder(str(tiny_retriever), peft_adapter_path=str(adapter))
+    assert (adapted.query_prefix, adapted.get_max_seq_length("query")) == ("가 ", 6)
+    plain = PeftModel.from_pretrained(AutoModel.from_pretrained(tiny_retriever), adapter).eval()
+    with torch.no_grad():
+        states = plain(**AutoTokenizer.from_pretrained(tiny_retriever)(["나 법률"], return_tensors="pt"))
+    expected = states.last_hidden_state.mean(1)
+    np.testing.assert_allclose(adapted.encode_passages(["법률"]), expected / expected.norm(), atol=1e-5)
+
+
+def test_adapter_changes_vectors_and_hash(encoder, tiny_retriever, adapter):
+    adapted = BiEncoder(str(tiny_retriever), peft_adapter_path=str(adapter), template="none")
+    assert np.abs(adapted.encode_passages(TEXTS) - encoder.encode_passages(TEXTS)).max() > 0.01
+    assert adapted.weights_hash != encoder.weights_hash
+
+
+def test_hash_is_of_the_content_not_of_the_place(encoder, tiny_retriever, tmp_path):
+    moved = shutil.copytree(tiny_retriever, tmp_path / "elsewhere")
+    assert BiEncoder(str(moved)).weights_hash == encoder.weights_hash
+
+
+def test_adapter_of_another_base_is_refused_naming_both(tiny_retriever, adapter, tmp_path):
+    import torch
+    from transformers import AutoModel
+
+    other = shutil.copytree(tiny_retriever, tmp_path / "other-base")
+    model = AutoModel.from_pretrained(other)
+    torch.nn.init.normal_(model.embeddings.word_embeddings.weight)
+    model.save_pretrained(other)
+    with pytest.raises(LexError, match=r"trained on tiny-retriever.*not on other-base"):
+        BiEncoder(str(other), peft_adapter_path=str(adapter))
+
+
+def test_missing_adapter_is_named(tiny_retriever, tmp_path):
+    with pytest.raises(LexError, match="no adapter at"):
+        BiEncoder(str(tiny_retriever), peft_adapter_path=str(tmp_path))
+
+
+def test_nan_weights_do_not_pass(tiny_retriever):
+    import torch
+
+    encoder = BiEncoder(str(tiny_retriever))
+    torch.nn.init.constant_(encoder.model[0].model.encoder.layer[0].output.dense.bias, float("nan"))
+    with pytest.raises(LexError, match="NaN"):
+        encoder.encode_queries(["법률"])

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lex_assets import Reranker
+from lex_assets.schemas import LexError
+from lex_assets_tests.models.conftest import save_adapter
+
+PAIRS = [("손해배상", "법률 조항"), ("가나", "다라마바사 손해배상 청구 법률"), ("손해", "가"), ("법률", "법률")]
+
+
+@pytest.fixture(scope="module")
+def reranker(tiny_reranker):
+    return Reranker(str(tiny_reranker))
+
+
+def test_scores_are_the_models_raw_logits_in_the_order_of_the_pairs(reranker, tiny_reranker):
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(tiny_reranker).eval(), None
+    tokenizer = AutoTokenizer.from_pretrained(tiny_reranker)
+    with torch.no_grad():
+        expected = [model(**tokenizer(q, p, return_tensors="pt")).logits.item() for q, p in PAIRS]
+    scores = reranker.score(PAIRS, batch_size=3)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_rerank_is_best_first(reranker):
+    passages = [passage for _, passage in PAIRS]
+    ranked = reranker.rerank("손해배상", passages)
+    scores = reranker.score([("손해배상", passage) for passage in passages])
+    assert [n for n, _ in ranked] == np.argsort(-scores, kind="stable").tolist()
+
+
+def test_no_pairs_no_scores(reranker):
+    assert reranker.score([]).shape == (0,)
+
+
+def test_adapter_brings_its_head(reranker, tiny_reranker, tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    base = {"name": "tiny-reranker", "weights_hash": reranker.weights_hash}
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_reranker)
+    adapted = save_adapter(
+        model, tmp_path / "a", {"base": base, "max_length": 20}, task_type="SEQ_CLS", modules_to_save=["classifier"]
+    ).eval()
+    loaded = Reranker(str(tiny_reranker), peft_adapter_path=str(tmp_path / "a"))
+    features = loaded.model.tokenizer(*zip(*PAIRS[:1], strict=True), return_tensors="pt")
+    expected = adapted(**features).logits.item()
+    assert loaded.get_max_seq_length() == 20
+    assert loaded.score(PAIRS[:1])[0] == pytest.approx(expected, abs=1e-4)
+    assert abs(loaded.score(PAIRS[:1])[0] - reranker.score(PAIRS[:1])[0]) > 0.01
+
+
+def test_unknown_quantisation_is_refused(tiny_reranker):
+    with pytest.raises(LexError, match="use nf4"):
+        Reranker(str(tiny_reranker), quantization="int3")
+
+
+@pytest.mark.slow
+def test_nf4_leaves_the_head_in_full_precision(tiny_reranker):
+    import torch
+
+    quantised = Reranker(str(tiny_reranker), quantization="nf4")
+    kinds = {name: type(m).__name__ for name, m in quantised.model[0].model.named_modules()}
+    assert isinstance(quantised.model[0].model.classifier, torch.nn.Linear)
+    assert kinds["classifier"] == "Linear"
+    assert kinds["bert.encoder.layer.0.attention.self.query"] == "Linear4bit"
+    assert np.isfinite(quantised.score(PAIRS)).all()
