@@ -50,7 +50,8 @@ def new_folder(target: Path) -> Iterator[Path]:
 
     Raises LexError when `target` holds something that is not an adapter, or cannot be written.
     """
-    if target.exists() and any(target.iterdir()) and not (target / TRAINING_CONFIG).exists():
+    taken = target.is_file() or (target.is_dir() and any(target.iterdir()))
+    if taken and not (target / TRAINING_CONFIG).is_file():
         raise LexError(f"{target}: holds files that are not an adapter; choose another folder")
     staging = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:

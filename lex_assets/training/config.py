@@ -28,6 +28,11 @@ class TrainingConfig(BaseModel):
         default=0.1, ge=0, lt=1, description="워밍업 비율. Share of the steps with rising rate."
     )
     max_grad_norm: float = Field(default=1.0, gt=0, description="기울기 상한(L2). Gradients are clipped to this norm.")
+    lora_targets: tuple[str, ...] = Field(
+        default=(),
+        description="LoRA 대상 층 이름(비우면 프리셋). Endings of layer names to adapt; empty = the preset's, `all` = every "
+        "linear layer of the encoder.",
+    )
     lora_rank: int = Field(default=16, ge=1, description="LoRA 랭크. Rank of the adapter.")
     lora_alpha: int = Field(default=32, ge=1, description="LoRA 배율. The update is scaled by alpha / rank.")
     lora_dropout: float = Field(default=0.05, ge=0, lt=1, description="LoRA 드롭아웃. Dropout before the adapter.")

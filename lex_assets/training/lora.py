@@ -15,6 +15,8 @@ from torch import nn
 from lex_assets.schemas import LexError
 from lex_assets.training.config import TrainingConfig
 
+ALL = "all"
+
 
 def head_names(model: nn.Module) -> list[str]:
     """Top-level modules with weights outside the encoder: what a cross-encoder must train and save in full.
@@ -28,18 +30,21 @@ def head_names(model: nn.Module) -> list[str]:
     return heads
 
 
-def lora_target_names(model: nn.Module, wanted: Sequence[str] = ()) -> list[str]:
-    """Full names of the linear layers to adapt: those ending in one of `wanted`, or all, inside the transformer blocks.
+def lora_target_names(model: nn.Module, wanted: Sequence[str]) -> list[str]:
+    """Full names of the linear layers to adapt, inside the transformer blocks: those ending in one of `wanted`, or every
+    one for `all`. A pooler lies outside the blocks.
 
     Raises LexError naming the layers that exist when nothing matches.
     """
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     blocks = [name for name in linear if any(part.isdigit() for part in name.split("."))]
-    chosen = [name for name in blocks if not wanted or any(f".{name}".endswith(f".{suffix}") for suffix in wanted)]
+    endings = tuple(f".{suffix}" for suffix in wanted)
+    chosen = [name for name in blocks if ALL in wanted or f".{name}".endswith(endings)]
     if not chosen:
         leaves = ", ".join(sorted({name.split(".")[-1] for name in blocks})) or "none"
         raise LexError(
-            f"LoRA targets {list(wanted)} match no layer of {type(model).__name__}; its layers are: {leaves}"
+            f"LoRA targets {', '.join(wanted) or 'none'} match no layer of {type(model).__name__}; set lora_targets to "
+            f"some of: {leaves}, or to {ALL}"
         )
     return chosen
 
@@ -47,7 +52,7 @@ def lora_target_names(model: nn.Module, wanted: Sequence[str] = ()) -> list[str]
 def attach_lora(model: nn.Module, config: TrainingConfig, targets: Sequence[str], base_name: str, head: bool) -> Any:
     """The PEFT model around `model`, whose layers are adapted in place.
 
-    base_name is written into adapter_config.json. With `head`, the modules outside the encoder train in full.
+    targets: used where the config names none · base_name is written into adapter_config.json. With `head`, the modules outside the encoder train in full.
     """
     from peft import LoraConfig, TaskType, get_peft_model
 
@@ -57,7 +62,7 @@ def attach_lora(model: nn.Module, config: TrainingConfig, targets: Sequence[str]
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
-        target_modules=lora_target_names(model, targets),
+        target_modules=lora_target_names(model, config.lora_targets or targets),
         modules_to_save=list(heads) if heads else None,  # PEFT appends its own guesses to the list
     )
     with torch.random.fork_rng():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lex_assets.models.presets import ENCODER_LINEARS
 from lex_assets.models.reranker import Reranker
 from lex_assets.schemas import RUN, LexError
 from lex_assets.training.config import RerankerTrainingConfig
@@ -144,9 +145,46 @@ def test_targets_leave_the_pooler_out_and_a_wrong_name_is_an_error(cross_encoder
     model = AutoModelForSequenceClassification.from_pretrained(str(cross_encoder_folder))
     names = lora_target_names(model, ("dense",))
     assert names and not any("pooler" in name for name in names)
-    assert len(lora_target_names(model)) == 2 * 6
+    assert len(lora_target_names(model, ("all",))) == len(lora_target_names(model, ENCODER_LINEARS)) == 2 * 6
     with pytest.raises(LexError, match=r"match no layer of BertFor.*dense, key, query, value"):
         lora_target_names(model, ("Wqkv",))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "heads"),
+    [
+        ("XLMRoberta", ["classifier"]),
+        ("Electra", ["classifier"]),
+        ("ModernBert", ["head", "classifier"]),
+        ("DistilBert", ["pre_classifier", "classifier"]),
+    ],
+)
+def test_adapters_attach_to_other_architectures(architecture, heads, tmp_path) -> None:
+    import transformers
+    from peft import PeftModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    if architecture == "DistilBert":
+        sizes = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}
+    config = getattr(transformers, f"{architecture}Config")(vocab_size=40, num_labels=1, pad_token_id=0, **sizes)
+    model = getattr(transformers, f"{architecture}ForSequenceClassification")(config).eval()
+    model.save_pretrained(tmp_path / "base")
+    assert head_names(model) == heads
+    encoder_linears = architecture in ("XLMRoberta", "Electra")
+    settings = RerankerTrainingConfig(lora_targets=() if encoder_linears else ("all",))
+    peft_model = attach_lora(model, settings, ENCODER_LINEARS, "base", head=True)
+    ids = torch.arange(1, 13).reshape(2, 6)
+    optimizer, check = torch.optim.SGD(peft_model.parameters(), lr=0.1), GradientCheck(peft_model)
+    for _ in range(2):
+        loss = peft_model(input_ids=ids).logits.diff(dim=0).square().mean()
+        loss.backward()
+        check.after_backward(float(loss))
+        optimizer.step()
+        optimizer.zero_grad()
+    peft_model.save_pretrained(str(tmp_path / "adapter"), save_embedding_layers=False)
+    base = getattr(transformers, f"{architecture}ForSequenceClassification").from_pretrained(tmp_path / "base")
+    again = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
+    assert torch.allclose(again(input_ids=ids).logits, peft_model.eval()(input_ids=ids).logits, atol=1e-6)
 
 
 def test_adapter_without_gradient_is_named() -> None:
