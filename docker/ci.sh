@@ -13,5 +13,4 @@ for domain in finance law precedent; do # labels need the whole corpus: a decisi
   materialize --select 'group:ingest' --partition "$domain"
 done
 materialize --select 'group:assemble'
-materialize --select 'group:train and not key:mining_model and not key:leaderboard' --partition "$DOMAIN"
-materialize --select 'key:leaderboard'
+materialize --select 'group:train and not key:mining_model' --partition "$DOMAIN"

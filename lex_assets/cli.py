@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from enum import Enum
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ out = Console()
 errors = Console(stderr=True)
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     """How to search."""
 
     lexical = "lexical"
@@ -43,7 +43,7 @@ class Mode(str, Enum):
     hybrid = "hybrid"
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What a text is to the retriever."""
 
     query = "query"
@@ -93,7 +93,9 @@ def ingest(
     _write_store(store, tables)
     out.print(f"문서 · documents {found.documents.height:,}  검색 단위 · passages {corpus.height:,}  → {store}")
     for row in found.quarantine.iter_rows(named=True):
-        errors.print(f"격리 · quarantined {row['source_path']} {row['record']}: {row['reason']}", markup=False, soft_wrap=True)
+        errors.print(
+            f"격리 · quarantined {row['source_path']} {row['record']}: {row['reason']}", markup=False, soft_wrap=True
+        )
 
 
 @app.command()
@@ -223,7 +225,9 @@ def read_queries(path: Path) -> pl.DataFrame:
     if table.is_empty():
         raise LexError(f"{path}: holds no query; write one JSON object {{id, text}} per line")
     if table["query_id"].is_duplicated().any():
-        raise LexError(f"{path}: query id {table.filter(pl.col('query_id').is_duplicated())['query_id'][0]} occurs twice")
+        raise LexError(
+            f"{path}: query id {table.filter(pl.col('query_id').is_duplicated())['query_id'][0]} occurs twice"
+        )
     return table
 
 
@@ -250,7 +254,11 @@ def _joined(row: dict[str, Any]) -> str:
 def _jsonl(path: Path, *required: str) -> Iterator[dict[str, Any]]:
     """Objects of a JSONL file, gzipped or not. Raises LexError with the line that is not one, or lacks a field."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig") as file:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8-sig") as file
+        ):
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield _object(line, f"{path}:{number}", required)

@@ -21,12 +21,7 @@ assemble_job = dg.define_asset_job(
 train_job = dg.define_asset_job(
     "train",
     dg.AssetSelection.groups("train") - dg.AssetSelection.assets("mining_model"),
-    description="질문 생성, 채굴, 학습, 평가, 승격. Synthetic questions to champion, one run per domain.",
-)
-leaderboard_job = dg.define_asset_job(
-    "leaderboard",
-    dg.AssetSelection.assets("leaderboard"),
-    description="모든 도메인의 성적표. All adapters, domains and metrics over time.",
+    description="질문 생성, 채굴, 학습, 평가, 승격. Synthetic questions to champion and leaderboard, one run per domain.",
 )
 remine_job = dg.define_asset_job(
     "remine",
@@ -34,4 +29,4 @@ remine_job = dg.define_asset_job(
     description="다시 채굴하고 학습. Mining to champion with the current champion as the mining model.",
 )
 
-ALL_JOBS = [ingest_job, assemble_job, train_job, leaderboard_job, remine_job]
+ALL_JOBS = [ingest_job, assemble_job, train_job, remine_job]

@@ -6,6 +6,7 @@ jobs, resources and instance as the UI, so everything it made can be looked at w
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -26,10 +27,12 @@ from lex_assets.sources.archives import unpacked
 
 if TYPE_CHECKING:
     import dagster as dg
-    import polars as pl
 
 MEMORY_SAMPLE_S = 0.05
 MIB = 2**20
+
+REGIME_NAMES = {"unseen_query": "처음 보는 질문 · unseen query", "unseen_law": "처음 보는 법 · unseen law"}
+VERDICTS = {"better": "나음 · better", "worse": "나쁨 · worse", "insufficient": "증거 부족 · insufficient evidence"}
 
 console = Console()
 
@@ -77,21 +80,40 @@ def run_pipeline(instance: dg.DagsterInstance, run_config: dict[str, Any], meter
     from lex_assets.definitions import defs
 
     definitions = defs()
+    _require_known_assets(definitions, run_config)
     costs: list[StageCost] = []
-    plan = [("ingest", d) for d in DOMAINS] + [("assemble", "")] + [("train", d) for d in DOMAINS] + [("leaderboard", "")]
+    plan = (
+        [("ingest", d) for d in DOMAINS] + [("assemble", "")] + [("train", d) for d in DOMAINS]
+    )
     for job_name, partition in plan:
         console.print(f"[bold]▶ {job_name}[/bold] {partition}")
         job = definitions.resolve_job_def(job_name)
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=partition or None,
-            run_config=_config_for(job, run_config),
-            raise_on_error=False,
-        )
+        result = _executed(job, instance, partition, _config_for(job, run_config))
         costs += _costs(instance, result.run_id, partition, meter)
         if not result.success:
             raise LexError(_cause(result))
     return costs
+
+
+def _executed(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, partition: str, run_config: dict[str, Any]
+) -> dg.ExecuteInProcessResult:
+    import dagster as dg
+
+    try:
+        return job.execute_in_process(
+            instance=instance, partition_key=partition or None, run_config=run_config, raise_on_error=False
+        )
+    except dg.DagsterInvalidConfigError as error:
+        problem = " ".join(error.errors[0].message.split())
+        raise LexError(f"run config of {job.name}: {problem}") from error
+
+
+def _require_known_assets(definitions: dg.Definitions, run_config: dict[str, Any]) -> None:
+    known = {node.key.to_user_string() for node in definitions.resolve_asset_graph().asset_nodes}
+    unknown = sorted(set(run_config.get("ops", {})) - known)
+    if unknown:
+        raise LexError(f"run config: ops.{unknown[0]} is not an asset; choose from {', '.join(sorted(known))}")
 
 
 def _config_for(job: dg.JobDefinition, run_config: dict[str, Any]) -> dict[str, Any]:
@@ -108,12 +130,14 @@ def _costs(instance: dg.DagsterInstance, run_id: str, partition: str, meter: Mem
 
 
 def _cause(result: dg.ExecuteInProcessResult) -> str:
+    """The first failure in one line; a defect is named by its own error, not by Dagster's wrapper."""
     for event in result.all_events:
         if event.event_type_value == "STEP_FAILURE":
             failure = event.step_failure_data
             if failure.user_failure_data and failure.user_failure_data.description:
                 return f"{event.step_key}: {failure.user_failure_data.description}"
-            return f"{event.step_key}: {failure.error.message.strip() if failure.error else event.message}"
+            error = failure.error and (failure.error.cause or failure.error)
+            return f"{event.step_key}: {error.message.strip() if error else event.message}"
     return "the run failed; open it in the Dagster UI (make ui)"
 
 
@@ -124,6 +148,44 @@ def print_costs(costs: list[StageCost]) -> None:
         table.add_row(cost.asset, cost.partition or "-", f"{cost.seconds:.1f}", f"{cost.peak_mib:.0f}")
     table.add_row("합계 · total", "", f"{sum(c.seconds for c in costs):.1f}", f"{max(c.peak_mib for c in costs):.0f}")
     console.print(table)
+
+
+def print_comparison(domain: str, store: Path) -> None:
+    """Base against adapter of one domain on its test set, the gate's verdict and the report's path."""
+    headline = _published(store, "eval_report", domain, "headline")
+    for (regime,), rows in headline.group_by(["regime"], maintain_order=True):
+        console.print(_comparison_table(f"{domain} · {REGIME_NAMES[str(regime)]}", rows))
+    report = store / _published(store, "eval_report", domain, "report").item(0, "path") / "report.html"
+    console.print(_published(store, "champion", domain, "champion").item(0, "summary"), soft_wrap=True, markup=False)
+    console.print(f"보고서 · report: {report}\n", soft_wrap=True, highlight=False)
+
+
+def _published(store: Path, asset: str, domain: str, table: str) -> pl.DataFrame:
+    from lex_assets.io_managers.parquet import read_tables
+
+    return read_tables(store / "tables" / asset / domain)[table].collect()
+
+
+def _comparison_table(title: str, rows: pl.DataFrame) -> Table:
+    metrics = ("ndcg@10", "mrr@10", "r@10")
+    table = Table(title=title, title_justify="left")
+    for name in ("system", *(m.upper() for m in metrics), "ΔNDCG@10 [95 %]", "n", "최소 검출 · MDE", "판정 · verdict"):
+        table.add_column(name, justify="left" if name in ("system", "판정 · verdict") else "right")
+    for row in rows.iter_rows(named=True):
+        scores = json.loads(row["scores"])
+        table.add_row(row["system"], *(_figure(scores.get(m)) for m in metrics), _interval(row), str(row["n"]),
+                      _figure(row["smallest_detectable"]), VERDICTS.get(row["verdict"], "-"))  # fmt: skip
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    if row["difference"] is None:
+        return "-"
+    return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
 
 
 def _prepare_instance() -> Path:
@@ -148,7 +210,9 @@ def main(
         console.print(f"[red]실패 · failed[/red] {error}", soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        console.print("[yellow]중단됨 · interrupted[/yellow] 같은 명령을 다시 실행하면 이어집니다 · run the same command again")
+        console.print(
+            "[yellow]중단됨 · interrupted[/yellow] 같은 명령을 다시 실행하면 이어집니다 · run the same command again"
+        )
         raise typer.Exit(130) from None
 
 
@@ -178,4 +242,6 @@ def _require_writable(store: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

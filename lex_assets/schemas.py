@@ -188,7 +188,9 @@ PASSAGES = TableSchema(
     {
         "passage_id": Column(_TEXT, "stable id, for example LAW_000030_제53조의2_①"),
         "doc_id": Column(_TEXT, "document"),
-        "parent_id": Column(_TEXT, "the article, decision or context that the passage belongs to; evaluation counts these"),
+        "parent_id": Column(
+            _TEXT, "the article, decision or context that the passage belongs to; evaluation counts these"
+        ),
         "domain": Column(_TEXT, "finance, law or precedent"),
         "source_type": Column(_TEXT, "as in documents"),
         "family": Column(_TEXT, "as in documents"),

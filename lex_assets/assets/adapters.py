@@ -149,8 +149,12 @@ def _described(
             "검증 전 · valid before": result["base_metric"],
             "검증 후 · valid after": result["best_metric"],
             "양상 · pattern": result["pattern"],
-            "손실 · loss": plot(curves({"loss": _series(history, "loss")}, "loss", "step", {"chance": result["chance"]})),
-            "검증 · validation": plot(curves({result["metric_name"]: _series(history, "metric")}, "validation", "step")),
+            "손실 · loss": plot(
+                curves({"loss": _series(history, "loss")}, "loss", "step", {"chance": result["chance"]})
+            ),
+            "검증 · validation": plot(
+                curves({result["metric_name"]: _series(history, "metric")}, "validation", "step")
+            ),
         },
     )
 

@@ -1,7 +1,5 @@
 """Assemble, all domains at once: the corpus, the citation graph, labelled queries and their split."""
 
-import dataclasses
-from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -11,7 +9,8 @@ from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import column_lineage, counts, data_version, markdown_table, table_metadata
 from lex_assets.io_managers.parquet import missing_message
 from lex_assets.passages.corpus import build_corpus, corpus_hash
-from lex_assets.queries.labelled import LabelConfig, labelled_queries as label
+from lex_assets.queries.labelled import LabelConfig
+from lex_assets.queries.labelled import labelled_queries as label
 from lex_assets.queries.split import SplitConfig, assign_split
 from lex_assets.schemas import CITATIONS, DOCUMENTS, DOMAINS, PASSAGES, QRELS, QUERIES, SETS, LexError
 
@@ -92,7 +91,7 @@ def split(config: SplitRun, labelled_queries: Tables, corpus: Tables) -> dg.Mate
         PASSAGES.validate(corpus["passages"].collect()),
         settings,
     )
-    tables = {"queries": queries, "qrels": qrels, "settings": pl.DataFrame([dataclasses.asdict(settings)])}
+    tables = {"queries": queries, "qrels": qrels, "settings": pl.DataFrame([settings.model_dump()])}
     return dg.MaterializeResult(
         value=tables,
         data_version=data_version(tables),

@@ -80,7 +80,9 @@ def core_settings(config: dg.Config, settings: type) -> Any:
     try:
         return settings(**values)
     except ValueError as error:
-        raise LexError(f"configuration of {settings.__name__}: {_first_problem(error)}; correct the run config") from error
+        raise LexError(
+            f"configuration of {settings.__name__}: {_first_problem(error)}; correct the run config"
+        ) from error
 
 
 def _fields(settings: type) -> list[tuple[str, Any, Any]]:
@@ -94,7 +96,8 @@ def _dataclass_default(field: dataclasses.Field) -> Any:
     description = field.metadata.get("description", "")
     if field.default_factory is not dataclasses.MISSING:
         return Field(default_factory=field.default_factory, description=description)
-    return Field(default=field.default, description=description)
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    return Field(default=default, description=description)
 
 
 def _config_type(kind: Any) -> Any:

@@ -1,5 +1,6 @@
-"""The evaluation report, the leaderboard, and the champion, which only a passed gate changes."""
+"""The evaluation report, per domain: every system on the whole corpus, base against adapter against champion."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from lex_assets.assets.describe import plot, stage_metadata, table_metadata
 from lex_assets.assets.progress import staged_progress_log
 from lex_assets.evaluation.report import HEADLINE, EvalReport, build_report, read_report
 from lex_assets.evaluation.systems import SystemsConfig
+from lex_assets.registry.adapters import folder_hash
+from lex_assets.registry.candidate import Registry
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import Device, GpuResource
 from lex_assets.resources.models import BaseModelsResource
@@ -41,17 +44,23 @@ def eval_report(
     domain, settings = context.partition_key, core_settings(config, SystemsConfig)
     queries, qrels = evaluation_queries(split, synthetic_qa, domain)
     passages = domain_passages(corpus, domain)
-    adapters = {kind: _adapter_row(table) for kind, table in _kinds(retriever_adapter, reranker_adapter)}
+    adapters = {"retriever": adapter_row(retriever_adapter), "reranker": adapter_row(reranker_adapter)}
+    champion = rival(Registry(store.registry), domain, adapter_folders(store, adapters))
     provenance = {
         "corpus": frame_hash(passages)[:16],
         "queries": frame_hash(queries, qrels)[:16],
         **{f"{kind}_base": row["base"] for kind, row in adapters.items()},
         **{f"{kind}_adapter": row["weights_hash"][:16] for kind, row in adapters.items()},
+        **({"champion": champion.version} if champion else {}),
     }
 
     def compute(folder: Path) -> None:
+        from lex_assets.evaluation.systems import rank_systems
+
         with gpu.held() as device:
-            ranked = _ranked(device, models, store, adapters, queries, qrels, passages, settings, context)
+            stacks = _stacks(device, models, adapter_folders(store, adapters), champion)
+            progress = staged_progress_log(context.log)
+            ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress)
         ranked.runs.write_parquet(folder / "run.parquet", compression="zstd")
         fusions = {f"fusion_{system}": f"{f.method} {f.weight:.2f}" for system, f in ranked.fusions.items()}
         report = build_report(
@@ -62,7 +71,11 @@ def eval_report(
 
     stage = run_stage(store.stages, "eval_report", stage_key("1", settings.model_dump(), provenance), compute)
     report = read_report(stage.path / "report")
-    tables = {"headline": report.headline(), "run": RUN.validate(pl.read_parquet(stage.path / "run.parquet"))}
+    tables = {
+        "headline": report.headline(),
+        "run": RUN.validate(pl.read_parquet(stage.path / "run.parquet")),
+        "report": pl.DataFrame({"path": [str((stage.path / "report").relative_to(store.path))]}),
+    }
     return dg.MaterializeResult(
         value=tables,
         data_version=dg.DataVersion(report.report_hash),
@@ -80,36 +93,43 @@ def evaluation_queries(split: Tables, synthetic_qa: Tables, domain: str) -> tupl
     return queries, qrels.join(queries.select("query_id"), on="query_id", how="semi").sort("query_id", "passage_id")
 
 
-def _kinds(retriever: Tables, reranker: Tables) -> list[tuple[str, Tables]]:
-    return [("retriever", retriever), ("reranker", reranker)]
+@dataclasses.dataclass(frozen=True)
+class Rival:
+    """The champion that a candidate has to beat: its adapters' identity and folders."""
+
+    version: str
+    folders: tuple[Path | None, Path | None]
 
 
-def _adapter_row(tables: Tables) -> dict[str, Any]:
+def rival(registry: Registry, domain: str, candidate: tuple[Path, Path]) -> Rival | None:
+    """The current champion, unless the base is in use or the candidate itself is the champion."""
+    folders = registry.champion_folders(domain)
+    if folders is None or [f and folder_hash(f) for f in folders] == [folder_hash(f) for f in candidate]:
+        return None
+    return Rival(registry.champions.data_version(domain), folders)
+
+
+def adapter_row(tables: Tables) -> dict[str, Any]:
+    """The one row of an adapter asset's table."""
     return ADAPTERS.validate(tables["adapter"].collect()).row(0, named=True)
 
 
-def _ranked(
-    device: Device,
-    models: BaseModelsResource,
-    store: StoreResource,
-    adapters: dict[str, dict[str, Any]],
-    queries: pl.DataFrame,
-    qrels: pl.DataFrame,
-    passages: pl.DataFrame,
-    settings: SystemsConfig,
-    context: dg.AssetExecutionContext,
-) -> Any:
-    from lex_assets.evaluation.systems import Stack, rank_systems
+def adapter_folders(store: StoreResource, adapters: dict[str, dict[str, Any]]) -> tuple[Path, Path]:
+    """Folders of the retriever and the reranker adapter."""
+    return store.path / adapters["retriever"]["path"], store.path / adapters["reranker"]["path"]
 
-    trained = (store.path / adapters["retriever"]["path"], store.path / adapters["reranker"]["path"])
-    stacks = [Stack("base", *models.load(device)), Stack("adapter", *models.load(device, trained))]
-    return rank_systems(
-        queries, qrels, passages, stacks, settings, store.embeddings, staged_progress_log(context.log)
-    )
+
+def _stacks(
+    device: Device, models: BaseModelsResource, candidate: tuple[Path, Path], champion: Rival | None
+) -> list[Any]:
+    from lex_assets.evaluation.systems import Stack
+
+    stacks = [Stack("base", *models.load(device)), Stack("adapter", *models.load(device, candidate))]
+    return [*stacks, Stack("champion", *models.load(device, champion.folders))] if champion else stacks
 
 
 def _training(store: StoreResource, adapters: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    files = {kind: store.path / row["path"] / ".." / "result.json" for kind, row in adapters.items()}
+    files = {kind: (store.path / row["path"]).with_name("result.json") for kind, row in adapters.items()}
     return {kind: json.loads(path.read_text("utf-8")) for kind, path in files.items()}
 
 

@@ -23,7 +23,13 @@ def raw_documents(context: dg.AssetExecutionContext, raw: RawDocumentsResource) 
     from lex_assets.sources.read import ingest
 
     rules = DomainRules.load(raw.rules_path)
-    found = ingest(raw.path, rules, domain=context.partition_key, workers=raw.workers, progress=progress_log(context.log, "읽기 · reading"))
+    found = ingest(
+        raw.path,
+        rules,
+        domain=context.partition_key,
+        workers=raw.workers,
+        progress=progress_log(context.log, "읽기 · reading"),
+    )
     tables = {"documents": found.documents, "quarantine": found.quarantine}
     shown = found.documents.drop("tree", "meta")
     return dg.MaterializeResult(

@@ -17,7 +17,7 @@ from lex_assets.assets.describe import data_version, markdown_table, stage_metad
 from lex_assets.assets.progress import staged_progress_log
 from lex_assets.mining.config import MiningConfig
 from lex_assets.partitions import domain_partitions
-from lex_assets.registry.champion import Champion, current_champion
+from lex_assets.registry.candidate import Registry
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.models import BaseModelsResource
@@ -34,14 +34,13 @@ MiningRun = run_config(MiningConfig)
 )
 def mining_model(store: StoreResource, models: BaseModelsResource) -> dg.DataVersionsByPartition:
     """One data version per domain: the champion's adapters on the base, or the base alone."""
-    versions = {domain: mining_version(current_champion(store.registry, domain), models) for domain in DOMAINS}
-    return dg.DataVersionsByPartition(versions)
+    registry = Registry(store.registry)
+    return dg.DataVersionsByPartition({domain: mining_version(registry, domain, models) for domain in DOMAINS})
 
 
-def mining_version(champion: Champion | None, models: BaseModelsResource) -> str:
-    """What identifies the mining model: base names and the champion's adapters."""
-    adapters = (champion.retriever_id, champion.reranker_id) if champion else ("", "")
-    return content_hash(models.retriever, models.reranker, *adapters)[:16]
+def mining_version(registry: Registry, domain: str, models: BaseModelsResource) -> str:
+    """What identifies the mining model: the bases' names and the champion's adapters."""
+    return content_hash(models.retriever, models.reranker, registry.champions.data_version(domain))[:16]
 
 
 @stage_asset(group="train", kinds={"torch"}, code_version="1", gpu=True, deps=[mining_model])
@@ -61,19 +60,19 @@ def hard_negative_triplets(
     qrels = QRELS.validate(training_queries["qrels"].collect())
     passages = domain_passages(corpus, context.partition_key)
     citations = CITATIONS.validate(citation_graph["citations"].collect())
-    champion = current_champion(store.registry, context.partition_key)
+    registry = Registry(store.registry)
     inputs = {
         "queries": frame_hash(queries, qrels),
         "corpus": frame_hash(passages),
         "citations": frame_hash(citations),
-        "mining_model": mining_version(champion, models),
+        "mining_model": mining_version(registry, context.partition_key, models),
     }
 
     def compute(folder: Path) -> None:
         from lex_assets.mining.with_models import mine_with_models
 
         with gpu.held() as device:
-            retriever, reranker = models.load(device, champion.adapters(store.registry) if champion else None)
+            retriever, reranker = models.load(device, registry.champion_folders(context.partition_key))
             mined = mine_with_models(
                 queries, qrels, passages, retriever, reranker, settings,
                 citations=citations, cache_dir=store.embeddings, progress=staged_progress_log(context.log),

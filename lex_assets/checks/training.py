@@ -9,7 +9,15 @@ from lex_assets.assets.evaluate import HEADLINE
 from lex_assets.partitions import domain_partitions
 from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, TRIPLETS
 
-COMPARED = {"bm25", "base_dense", "base_hybrid", "base_hybrid_rerank", "adapter_dense", "adapter_hybrid", "adapter_hybrid_rerank"}
+COMPARED = {
+    "bm25",
+    "base_dense",
+    "base_hybrid",
+    "base_hybrid_rerank",
+    "adapter_dense",
+    "adapter_hybrid",
+    "adapter_hybrid_rerank",
+}
 
 
 @dg.asset_check(asset="training_queries", blocking=True, partitions_def=domain_partitions)

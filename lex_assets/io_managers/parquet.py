@@ -40,7 +40,9 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         try:
             write_tables(folder, obj)
         except OSError as error:
-            raise LexError(f"{folder}: cannot write ({error.strerror}); make the store writable or set LEX_STORE") from error
+            raise LexError(
+                f"{folder}: cannot write ({error.strerror}); make the store writable or set LEX_STORE"
+            ) from error
 
     def load_input(self, context: dg.InputContext) -> dict[str, Any]:
         """Lazy frames by table name, or by partition and table name."""
@@ -99,6 +101,8 @@ def _publish(folder: Path, version: str) -> None:
 
 
 def _prune(folder: Path, keep: str) -> None:
-    versions = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name != keep]
+    versions = [
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name != keep
+    ]
     for path in sorted(versions, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_VERSIONS - 1 :]:
         shutil.rmtree(path, ignore_errors=True)

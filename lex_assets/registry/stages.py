@@ -77,5 +77,7 @@ def _staging(folder: Path, key: str) -> Path:
         staging = folder / f".{key}.{uuid.uuid4().hex[:8]}"
         staging.mkdir()
     except OSError as error:
-        raise LexError(f"{folder}: cannot write ({error.strerror}); make the store writable or set LEX_STORE") from error
+        raise LexError(
+            f"{folder}: cannot write ({error.strerror}); make the store writable or set LEX_STORE"
+        ) from error
     return staging

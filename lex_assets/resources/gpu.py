@@ -57,7 +57,8 @@ class GpuResource(dg.ConfigurableResource):
     """One verified device per run, held under an OS lock so that two processes never share it."""
 
     profile: str = Field(
-        "", description=f"장치 프로필: {', '.join(PROFILES)}. Device profile; `cpu` must be asked for, nothing is guessed."
+        "",
+        description=f"장치 프로필: {', '.join(PROFILES)}. Device profile; `cpu` must be asked for, nothing is guessed.",
     )
     index: int = Field(0, ge=0, description="CUDA 장치 번호. CUDA device index.")
     lock_timeout_s: float = Field(3600, gt=0, description="장치를 기다리는 시간(초). Seconds to wait for the device.")
@@ -66,7 +67,9 @@ class GpuResource(dg.ConfigurableResource):
         """The device, after its name, capability and free memory were checked. Raises LexError with the cause."""
         profile = PROFILES.get(self.profile)
         if profile is None:
-            raise LexError(f"GPU profile {self.profile!r} is not known; set LEX_GPU_PROFILE to one of {', '.join(PROFILES)}")
+            raise LexError(
+                f"GPU profile {self.profile!r} is not known; set LEX_GPU_PROFILE to one of {', '.join(PROFILES)}"
+            )
         if profile.name == "cpu":
             return Device("cpu", "CPU", profile)
         return self._verified_cuda(profile)

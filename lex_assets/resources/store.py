@@ -9,7 +9,9 @@ from pydantic import Field
 class StoreResource(dg.ConfigurableResource):
     """Where everything that the assets write is kept."""
 
-    root: str = Field("data/store", description="저장소 폴더. Folder for tables, caches, adapters, reports and champions.")
+    root: str = Field(
+        "data/store", description="저장소 폴더. Folder for tables, caches, adapters, reports and champions."
+    )
 
     @property
     def path(self) -> Path:
