@@ -4,8 +4,9 @@ Here: NDCG, MRR, Recall, Hit, MAP, Precision, R-precision and the judged share, 
 (the article, decision or context), and the checks that refuse input which would silently score 0. Not here: whether a
 difference means anything (`significance`), or how a run came about (`retrieval`).
 
-Every metric but `judged` depends only on where the relevant items stand, so the ranking is joined once with the
-relevant labels and all that follows are sums over that small table.
+Strings become integers once. Every metric but `judged` depends only on where the relevant items stand, so the ranking
+is joined once with the relevant labels and all that follows are sums over that small table. Input is proven sound on the
+integers; only what is not is gone through again to name the culprit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 import polars as pl
@@ -115,14 +116,18 @@ def rank_by_score(run: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(group).alias("rank"))
 
 
+def _with_parents(parents: Parents) -> pl.DataFrame:
+    """(passage_id, parent_id), and every parent as its own."""
+    table = parent_table(parents)
+    itself = table.select(pl.col("parent_id").alias("passage_id"), "parent_id").unique()
+    return pl.concat([table, itself.join(table, on="passage_id", how="anti")])
+
+
 def to_parents(frame: pl.DataFrame, parents: Parents, what: str = "run") -> pl.DataFrame:
     """`frame` (run or qrels) with each passage replaced by its parent; an id that already is a parent stays.
 
     Raises EvaluationError for ids that are neither."""
-    table = parent_table(parents)
-    itself = table.select(pl.col("parent_id").alias("passage_id"), "parent_id").unique()
-    table = pl.concat([table, itself.join(table, on="passage_id", how="anti")])
-    joined = frame.join(table, on="passage_id", how="left", maintain_order="left")
+    joined = frame.join(_with_parents(parents), on="passage_id", how="left", maintain_order="left")
     _refuse(joined.filter(pl.col("parent_id").is_null())["passage_id"], f"{what}: passage", "is not in the corpus")
     return joined.drop("passage_id").rename({"parent_id": "passage_id"})
 
@@ -135,19 +140,6 @@ def qrels_at(qrels: pl.DataFrame, unit: Unit, parents: Parents | None) -> pl.Dat
         raise EvaluationError("unit 'parent' needs `parents`: pass the corpus, or score by unit='passage'")
     merged = to_parents(qrels, parents, "qrels").group_by("query_id", "passage_id").agg(pl.col("grade").max())
     return merged.select(QRELS.names).sort("query_id", "passage_id")
-
-
-def ranking_at(run: pl.DataFrame, unit: Unit, parents: Parents | None) -> pl.DataFrame:
-    """(system, query_id, passage_id, position), in ranking order. The rank column alone decides; at parent level a
-    parent stands where its first passage stands and the later ones are dropped."""
-    group = ["system", "query_id"]
-    ordered = run.select(*group, "passage_id", "rank").sort([*group, "rank"])
-    if unit == "parent":
-        if parents is None:
-            raise EvaluationError("unit 'parent' needs `parents`: pass the corpus, or score by unit='passage'")
-        ordered = to_parents(ordered, parents).unique([*group, "passage_id"], keep="first", maintain_order=True)
-    position = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(group).alias("position")
-    return ordered.select(*group, "passage_id", position)
 
 
 def per_query(
@@ -174,54 +166,139 @@ def per_query(
     """
     wanted = [parse_metric(name) for name in metrics]
     check_qrels(qrels, min_grade)
-    check_run(run, qrels, on_missing)
-    if unit == "passage" and parents is not None:
-        to_parents(run, parents)
+    if parents is not None:
         to_parents(qrels, parents, "qrels")
     labels = qrels_at(qrels, unit, parents)
-    ranking = ranking_at(run, unit, parents)
-    rows = run.select("system").unique().join(labels.select("query_id").unique(), how="cross")
-    rows = rows.sort("system", "query_id").with_row_index("row")
-    hits = _hits(rows, ranking, labels.filter(pl.col("grade") >= min_grade))
-    scores = [
-        _score(metric, hits, rows, ranking, labels).alias(name) for metric, name in zip(wanted, metrics, strict=True)
-    ]
-    return rows.select("query_id", "system").with_columns(scores)
+    coding = _Coding.of(run, labels, unit, parents)
+    ranking = _rank(run, coding)
+    if ranking is None or (on_missing == "error" and ranking["row"].n_unique() < coding.n_rows):
+        _refuse_run(run, qrels, parents, on_missing)
+    hits = _hits(ranking, labels.filter(pl.col("grade") >= min_grade), coding)
+    judged = coding.label_keys(labels) if any(metric.name == "judged" for metric in wanted) else None
+    columns = [_score(metric, hits, ranking, judged).alias(name) for metric, name in zip(wanted, metrics, strict=True)]
+    return coding.rows.with_columns(columns)
 
 
-def _score(metric: Metric, hits: _Hits, rows: pl.DataFrame, ranking: pl.DataFrame, labels: pl.DataFrame) -> pl.Series:
+@dataclass(frozen=True)
+class _Coding:
+    """Integers for the strings of a run. A row is a (system, query), numbered by system, then query; an item is what is
+    counted. `ids`: every id that may occur; `items`: (n_ids,) the item of each; a key is row and item in one integer."""
+
+    systems: pl.Series
+    queries: pl.Series
+    ids: pl.Series
+    items: np.ndarray
+
+    @classmethod
+    def of(cls, run: pl.DataFrame, labels: pl.DataFrame, unit: Unit, parents: Parents | None) -> _Coding:
+        if parents is None:
+            ids = pl.concat([run["passage_id"], labels["passage_id"]]).unique()
+            items = np.arange(len(ids))
+        else:
+            table = _with_parents(parents)
+            ids = table["passage_id"]
+            items = (
+                np.arange(len(ids)) if unit == "passage" else _index(table["parent_id"], table["parent_id"].unique())
+            )
+        return cls(run["system"].unique().sort(), labels["query_id"].unique().sort(), ids, items)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.systems) * len(self.queries)
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """(query_id, system) of every row."""
+        pairs = self.systems.to_frame().join(self.queries.to_frame(), how="cross", maintain_order="left_right")
+        return pairs.select("query_id", "system")
+
+    def label_keys(self, labels: pl.DataFrame) -> pl.DataFrame:
+        """(row, key, grade): the labels, once for every system."""
+        query, item = _index(labels["query_id"], self.queries), self.items[_index(labels["passage_id"], self.ids)]
+        row = np.add.outer(np.arange(len(self.systems)) * len(self.queries), query).ravel()
+        grade = np.tile(labels["grade"].to_numpy(), len(self.systems))
+        return pl.DataFrame({"row": row, "key": row << 32 | np.tile(item, len(self.systems)), "grade": grade})
+
+
+def _index(values: pl.Series, known: pl.Series) -> np.ndarray:
+    """(n,) place of each value in `known`, -1 where it is not there. Both must be categories at the same time: the
+    numbering is shared, and forgotten with the last series that uses it."""
+    coded = [series.cast(pl.Categorical) for series in (values, known)]
+    codes, wanted = (series.to_physical().to_numpy() for series in coded)
+    places = np.full(int(max(codes.max(initial=0), wanted.max(initial=0))) + 1, -1, dtype=np.int64)
+    places[wanted] = np.arange(len(known))
+    return places[codes]
+
+
+def _rank(run: pl.DataFrame, coding: _Coding) -> pl.DataFrame | None:
+    """(row, key, position), in ranking order: the rank column alone decides, and an item stands where its first passage
+    stands, the later ones are dropped. None when anything is wrong with the run; `_refuse_run` then says what."""
+    if run.is_empty() or sum(run.null_count().row(0)) or run["score"].is_nan().any():
+        return None
+    query, passage = _index(run["query_id"], coding.queries), _index(run["passage_id"], coding.ids)
+    if min(query.min(), passage.min()) < 0:
+        return None
+    row = _index(run["system"], coding.systems) * len(coding.queries) + query
+    order = row << 32 | run["rank"].to_numpy().astype(np.int64) + (1 << 31)
+    if (np.diff(order) <= 0).any():
+        sorting = np.argsort(order)
+        order, row, passage = order[sorting], row[sorting], passage[sorting]
+    if (np.diff(order) == 0).any() or pl.Series(row << 32 | passage).n_unique() < len(row):
+        return None
+    ranking = pl.DataFrame({"row": row, "key": row << 32 | coding.items[passage]})
+    ranking = ranking.filter(ranking["key"].is_first_distinct())
+    row = ranking["row"].to_numpy()
+    counts = np.bincount(row, minlength=coding.n_rows)
+    return ranking.with_columns(position=np.arange(len(row)) - (np.cumsum(counts) - counts)[row] + 1)
+
+
+def _refuse_run(
+    run: pl.DataFrame, qrels: pl.DataFrame, parents: Parents | None, on_missing: Literal["error", "zero"]
+) -> NoReturn:
+    """Names what is wrong with a run that could not be ranked."""
+    check_run(run, qrels, on_missing)
+    if parents is not None:
+        to_parents(run, parents)
+    raise EvaluationError("run: a column holds nulls; write it again")
+
+
+def _score(metric: Metric, hits: _Hits, ranking: pl.DataFrame, labels: pl.DataFrame | None) -> pl.Series:
     if metric.k is None:
         return pl.Series(_r_precision(hits))
-    if metric.name == "judged":
-        return pl.Series(_judged(metric.k, rows, ranking, labels))
+    if labels is not None and metric.name == "judged":
+        return pl.Series(_judged(metric.k, ranking, labels, hits.n_rows))
     return pl.Series(_SCORERS[metric.name](hits, metric.k))
 
 
-def _hits(rows: pl.DataFrame, ranking: pl.DataFrame, relevant: pl.DataFrame) -> _Hits:
-    """Joins the ranking with the relevant labels; everything numeric happens on the result."""
-    found = ranking.join(relevant, on=["query_id", "passage_id"]).join(rows, on=["system", "query_id"])
-    found = found.sort("row", "position").with_columns((pl.int_range(pl.len()).over("row") + 1).alias("nth"))
-    best = rows.join(relevant, on="query_id").sort(["row", "grade"], descending=[False, True])
-    best = best.with_columns((pl.int_range(pl.len()).over("row") + 1).alias("position"))
+def _hits(ranking: pl.DataFrame, relevant: pl.DataFrame, coding: _Coding) -> _Hits:
+    """Joins the ranking with the relevant labels; all that follows happens on the result."""
+    ideal = coding.label_keys(relevant).sort(["row", "grade"], descending=[False, True])
+    found = ranking.join(ideal.select("key", "grade"), on="key").sort("row", "position")
+    row, ideal_row = found["row"].to_numpy(), ideal["row"].to_numpy()
     return _Hits(
-        n_rows=rows.height,
-        row=found["row"].to_numpy(),
+        n_rows=coding.n_rows,
+        row=row,
         position=found["position"].to_numpy(),
         grade=found["grade"].to_numpy(),
-        nth=found["nth"].to_numpy(),
-        totals=np.bincount(best["row"].to_numpy(), minlength=rows.height),
-        ideal_row=best["row"].to_numpy(),
-        ideal_position=best["position"].to_numpy(),
-        ideal_grade=best["grade"].to_numpy(),
+        nth=_nth(row),
+        totals=np.bincount(ideal_row, minlength=coding.n_rows),
+        ideal_row=ideal_row,
+        ideal_position=_nth(ideal_row),
+        ideal_grade=ideal["grade"].to_numpy(),
     )
 
 
-def _judged(k: int, rows: pl.DataFrame, ranking: pl.DataFrame, labels: pl.DataFrame) -> np.ndarray:
+def _nth(row: np.ndarray) -> np.ndarray:
+    """1, 2, … within each run of equal values of the sorted `row`."""
+    return np.arange(len(row)) - np.searchsorted(row, row) + 1
+
+
+def _judged(k: int, ranking: pl.DataFrame, labels: pl.DataFrame, n_rows: int) -> np.ndarray:
     """Share of the first k (or of what was retrieved, when less) that has any label."""
-    top = ranking.filter(pl.col("position") <= k).join(rows, on=["system", "query_id"])
-    judged = top.join(labels, on=["query_id", "passage_id"], how="semi")
-    shown = np.bincount(top["row"].to_numpy(), minlength=rows.height)
-    return np.bincount(judged["row"].to_numpy(), minlength=rows.height) / np.maximum(shown, 1)
+    top = ranking.filter(pl.col("position") <= k)
+    judged = top.join(labels, on="key", how="semi")
+    shown = np.bincount(top["row"].to_numpy(), minlength=n_rows)
+    return np.bincount(judged["row"].to_numpy(), minlength=n_rows) / np.maximum(shown, 1)
 
 
 def check_qrels(qrels: pl.DataFrame, min_grade: int = 1) -> None:

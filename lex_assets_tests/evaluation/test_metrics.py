@@ -134,6 +134,15 @@ def test_several_systems_are_scored_together_and_summarised() -> None:
     ]
 
 
+def test_systems_scored_together_score_as_they_do_alone() -> None:
+    unranked, qrels = random_case(21)
+    one = rank_by_score(unranked)
+    other = one.with_columns(rank=(1000 - pl.col("rank")).cast(pl.Int32), system=pl.lit("b"))
+    together = per_query(pl.concat([other, one]), qrels, list(REFERENCE), "passage")
+    apart = pl.concat([per_query(run, qrels, list(REFERENCE), "passage") for run in (other, one)])
+    assert together.equals(apart)
+
+
 def test_the_oracle_reorders_and_never_injects() -> None:
     run, labels = run_of({"q": ["x", "b", "a"]}), qrels_of({"q": {"a": 2, "b": 1, "absent": 2}})
     best = oracle_run(run, labels, "passage")
