@@ -27,7 +27,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 install: $(VENV)/installed ## .venv에 설치 · install into .venv
 
 demo: install ## 샘플로 전체 그래프 실행 · the whole graph on the bundled sample
-	@LEX_GPU_PROFILE=cpu DAGSTER_HOME=$(DATA)/dagster $(BIN)/python -m lex_assets.pipeline --raw data/sample --store data/store
+	@LEX_GPU_PROFILE=cpu DAGSTER_HOME=$(DATA)/dagster $(BIN)/python -m lex_assets.pipeline --raw data/sample --store data/store --config configs/demo.yaml
 
 real: install ## 실제 원문으로 실행 (RAW=폴더) · the whole graph on real documents
 	@test -n "$(RAW)" || { echo "원문 폴더를 지정하세요 · name the raw folder: make real RAW=PATH"; exit 2; }

@@ -1,0 +1,102 @@
+"""The whole graph on the bundled sample, materialized for real: what would hurt a user if it were wrong."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from lex_assets.schemas import DOMAINS, REGIMES
+from lex_assets_tests.pipeline.conftest import World
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+
+def test_passage_ids_are_unique_over_all_domains(world: World) -> None:
+    corpus = world.table("corpus", "passages")
+    assert corpus["passage_id"].is_unique().all()
+    assert set(corpus["domain"]) == set(DOMAINS)
+
+
+def test_no_split_group_is_in_two_sets(world: World) -> None:
+    queries = world.table("split", "queries").filter(pl.col("set") != "dropped")
+    assert queries.group_by("split_group").agg(pl.col("set").n_unique())["set"].max() == 1
+
+
+def test_every_domain_has_training_and_test_queries_in_both_regimes(world: World) -> None:
+    queries = world.table("split", "queries")
+    for domain in DOMAINS:
+        own = queries.filter(pl.col("domain") == domain)
+        assert (own["set"] == "train").sum() > 20
+        tests = own.filter(pl.col("set") == "test")
+        assert set(tests["regime"]) == set(REGIMES), domain
+
+
+def test_training_never_sees_promotion_or_test(world: World) -> None:
+    held = set(world.table("split", "queries").filter(pl.col("set").is_in(["promotion", "test"]))["query_id"])
+    for domain in DOMAINS:
+        assert not held & set(world.table("training_queries", "queries", domain)["query_id"])
+        assert not held & set(world.table("hard_negative_triplets", "triplets", domain)["query_id"])
+
+
+def test_negatives_are_no_positives(world: World) -> None:
+    for domain in DOMAINS:
+        triplets = world.table("hard_negative_triplets", "triplets", domain)
+        assert triplets["negatives"].list.len().sum() > 0
+        for row in triplets.iter_rows(named=True):
+            assert not set(row["positives"]) & {negative["passage_id"] for negative in row["negatives"]}
+
+
+def test_adapter_reloads_as_saved_and_changes_the_vectors(world: World) -> None:
+    from lex_assets import BiEncoder
+
+    row = world.table("retriever_adapter", "adapter", "law").row(0, named=True)
+    adapted = BiEncoder("builtin", peft_adapter_path=str(world.store / row["path"]))
+    again = BiEncoder("builtin", peft_adapter_path=str(world.store / row["path"]))
+    base = BiEncoder("builtin", query_max_seq_length=adapted.get_max_seq_length("query"))
+    question = ["임대인이 보증금을 돌려주지 않으면 어떻게 되는지 여부"]
+    np.testing.assert_array_equal(adapted.encode_queries(question), again.encode_queries(question))
+    assert np.abs(adapted.encode_queries(question) - base.encode_queries(question)).max() > 1e-4
+
+
+def test_the_report_compares_base_and_adapter_with_intervals(world: World) -> None:
+    for domain in DOMAINS:
+        headline = world.table("eval_report", "headline", domain)
+        assert {"bm25", "base_dense", "adapter_dense", "adapter_hybrid_rerank", "oracle"} <= set(headline["system"])
+        for row in headline.iter_rows(named=True):
+            assert all(0 <= score <= 1 for score in json.loads(row["scores"]).values())
+        page = world.store / world.table("eval_report", "report", domain).item(0, "path") / "report.html"
+        text = page.read_text("utf-8")
+        assert "증거" in text and "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_a_champion_is_named_only_with_a_reason(world: World) -> None:
+    for domain in DOMAINS:
+        row = world.table("champion", "champion", domain).row(0, named=True)
+        assert row["candidate_promoted"] == (row["in_use"] != "base")
+        assert "승격" in row["summary"]
+
+
+def test_metadata_shows_rows_columns_lineage_and_plots(world: World) -> None:
+    shown = world.metadata("passages", "finance")
+    assert shown["dagster/partition_row_count"] == world.table("passages", "passages", "finance").height
+    assert {column.name for column in shown["dagster/column_schema"].columns} >= {"passage_id", "text"}
+    assert "dagster/column_lineage" in shown
+    assert any("data:image/svg+xml" in str(value) for value in world.metadata("retriever_adapter", "law").values())
+    assert any("data:image/svg+xml" in str(value) for value in world.metadata("eval_report", "law").values())
+
+
+def test_an_unchanged_rerun_reuses_every_expensive_stage(world: World) -> None:
+    def versions() -> dict[str, str]:
+        return {str(p): (p / "CURRENT").read_text() for p in sorted((world.store / "tables").rglob("*")) if (p / "CURRENT").exists()}
+
+    before = versions()
+    world.run()
+    for domain in DOMAINS:
+        for asset in ("hard_negative_triplets", "retriever_adapter", "reranker_adapter", "eval_report"):
+            assert world.metadata(asset, domain)["상태 · status"] == "reused", (asset, domain)
+    after = versions()
+    changed = [path for path in before if before[path] != after[path] and "champion" not in path]
+    assert not changed
