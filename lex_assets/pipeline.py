@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import polars as pl
 import typer
 import yaml
 from rich.console import Console
@@ -122,11 +123,9 @@ def _config_for(job: dg.JobDefinition, run_config: dict[str, Any]) -> dict[str, 
 
 
 def _costs(instance: dg.DagsterInstance, run_id: str, partition: str, meter: MemoryMeter) -> list[StageCost]:
-    steps = [s for s in instance.get_run_step_stats(run_id) if s.start_time and s.end_time]
-    return [
-        StageCost(s.step_key, partition, s.end_time - s.start_time, meter.peak_mib(s.start_time, s.end_time))
-        for s in sorted(steps, key=lambda s: s.start_time)
-    ]
+    spans = [(s.step_key, s.start_time or 0.0, s.end_time or 0.0) for s in instance.get_run_step_stats(run_id)]
+    done = sorted((start, end, step) for step, start, end in spans if end)
+    return [StageCost(step, partition, end - start, meter.peak_mib(start, end)) for start, end, step in done]
 
 
 def _cause(result: dg.ExecuteInProcessResult) -> str:

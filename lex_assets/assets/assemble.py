@@ -24,7 +24,7 @@ Partitions = dict[str, Tables]
 class CorpusRun(dg.Config):
     """Which domains make up the corpus."""
 
-    domains: list[str] = Field(list(DOMAINS), description="말뭉치에 넣을 도메인. Domains that enter the corpus.")
+    domains: list[str] = Field(default=list(DOMAINS), description="말뭉치에 넣을 도메인. Domains that enter the corpus.")
 
 
 @stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)

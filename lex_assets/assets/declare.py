@@ -69,7 +69,7 @@ def run_config(settings: type) -> type[dg.Config]:
     `settings` is a pydantic model or a dataclass. Literals become strings and tuples lists; the core class checks their
     values when `core_settings` builds it.
     """
-    fields = {name: (_config_type(kind), default) for name, kind, default in _fields(settings)}
+    fields: dict[str, Any] = {name: (_config_type(kind), default) for name, kind, default in _fields(settings)}
     return create_model(f"{settings.__name__}Run", __base__=dg.Config, __doc__=settings.__doc__, **fields)
 
 
@@ -85,7 +85,7 @@ def core_settings(config: dg.Config, settings: type) -> Any:
         ) from error
 
 
-def _fields(settings: type) -> list[tuple[str, Any, Any]]:
+def _fields(settings: Any) -> list[tuple[str, Any, Any]]:
     hints = typing.get_type_hints(settings)
     if issubclass(settings, BaseModel):
         return [(name, hints[name], field) for name, field in settings.model_fields.items()]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import column_lineage, counts, data_version, markdown_table, table_metadata
@@ -55,6 +56,7 @@ def passages(
     documents = DOCUMENTS.validate(raw_documents["documents"].collect())
     table = build_passages(documents, core_settings(config, PassageConfig))
     tables = {"passages": table}
+    median = table.select(pl.col("text").str.len_chars().median()).item() or 0.0
     sources = {"passage_id": "doc_id", "doc_id": "doc_id", "text": "tree", "context": "title", "family": "family"}
     return dg.MaterializeResult(
         value=tables,
@@ -63,6 +65,6 @@ def passages(
         | {
             "dagster/column_lineage": column_lineage({c: [("raw_documents", s)] for c, s in sources.items()}),
             "단위별 · by unit": counts(table, "unit"),
-            "글자 수 중앙값 · median characters": float(table["text"].str.len_chars().median() or 0),
+            "글자 수 중앙값 · median characters": median,
         },
     )

@@ -57,7 +57,7 @@ def _is_new(registry: Registry, domain: str, candidate: tuple[Path, Path]) -> bo
 def _champion_result(
     registry: Registry, domain: str, incumbent: str, decision: Decision | None
 ) -> dg.MaterializeResult:
-    row = {
+    row: dict[str, Any] = {
         "domain": domain,
         "in_use": registry.champions.data_version(domain),
         "version": registry.champions.version(domain),
@@ -92,7 +92,8 @@ def leaderboard(
             adapter_row(adapters[domain])["weights_hash"][:16] for adapters in (retriever_adapter, reranker_adapter)
         ]
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        table = append(store.registry / "leaderboard.parquet", leaderboard_rows(report, *names, at=now))
+        rows = leaderboard_rows(report, names[0], names[1], now)
+        table = append(store.registry / "leaderboard.parquet", rows)
     return dg.MaterializeResult(
         value={"leaderboard": table}, metadata=table_metadata(LEADERBOARD, table, partitioned=False)
     )

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from lex_assets.assets.evaluate import HEADLINE
+from lex_assets.evaluation.report import HEADLINE
 from lex_assets.partitions import domain_partitions
 from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, TRIPLETS
 

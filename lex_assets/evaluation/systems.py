@@ -32,12 +32,12 @@ class SystemsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    depth: int = Field(100, ge=10, description="질의당 검색 결과 수. Passages retrieved per query and system.")
-    rerank_depth: int = Field(30, ge=1, description="재순위할 후보 수. Candidates of the hybrid that are reranked.")
+    depth: int = Field(default=100, ge=10, description="질의당 검색 결과 수. Passages retrieved per query and system.")
+    rerank_depth: int = Field(default=30, ge=1, description="재순위할 후보 수. Candidates of the hybrid that are reranked.")
     valid_queries: int = Field(
-        200, ge=1, description="결합 가중치를 배우는 질의 수. Validation queries for fusion weights."
+        default=200, ge=1, description="결합 가중치를 배우는 질의 수. Validation queries for fusion weights."
     )
-    batch_size: int = Field(64, ge=1, description="한 번에 계산할 쌍·글 수. Texts or pairs per forward pass.")
+    batch_size: int = Field(default=64, ge=1, description="한 번에 계산할 쌍·글 수. Texts or pairs per forward pass.")
 
 
 @dataclass(frozen=True)

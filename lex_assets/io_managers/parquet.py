@@ -4,7 +4,6 @@
 A reader always gets lazy frames of one published version; a kill at any moment leaves the previous version readable.
 """
 
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -97,7 +96,7 @@ def read_tables(folder: Path) -> dict[str, pl.LazyFrame]:
 def _publish(folder: Path, version: str) -> None:
     pointer = folder / f".{POINTER}.{uuid.uuid4().hex[:8]}"
     pointer.write_text(version)
-    os.replace(pointer, folder / POINTER)
+    pointer.replace(folder / POINTER)
 
 
 def _prune(folder: Path, keep: str) -> None:

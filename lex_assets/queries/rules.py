@@ -46,6 +46,8 @@ _ACTOR = re.compile(
 )
 _VAGUE = re.compile(
     r"^(?:이때|이렇게|그|이|또|다만)\s|[甲乙丙丁戊己]|원심|마찬가지|위와 같|이러한|그러한|그와|당해|전자|후자|이와 같|[○×]|이 사건"
+    r"|^(?:따라서|그렇지|다른 보상)|사례|사안인가|(?:규정|정)하나요|여기에서|\s(?:가|즉|이는|및|위|또한)\s|종합적으로|사건에서 (?:그|이|등에|행위 또는)\s"
+    r"|사건에서 \S+(?: \S+){0,3}$|(?:경우|때)에 \S+(?: \S+)?$"
 )
 _LAY = {
     "채무자": "빚을 진 사람", "매수인": "산 사람", "매도인": "판 사람", "임차인": "세입자", "상속인": "상속받는 사람",
@@ -448,12 +450,18 @@ def holdings(r: Reading) -> Found:
         asked = as_question(tail)
         if not asked or not 12 <= len(tail) <= 70:
             continue
-        before = " ".join(sentences[: n + 1])
+        before = ". ".join(sentences[: n + 1])
         scene = _scene(before[: before.rfind(tail[-12:])], tail) or _matter(r.context)
         question = f"{scene} {asked}".strip()
         if len(question) <= 110 and not _VAGUE.search(question):
             yield "holding", question
             return
+
+
+_FRAGMENT = re.compile(
+    r"(?:[가-힣]|대하여|위한|위하여|이내에|등으로|소멸하여|인하여|의하여|따라|따른|관한|없는|있는|아니한|않은|않는|하는|된|경우로서"
+    r"|결과로|발생한|취득하게|되는|남아|[가-힣]+(?:하여|하고|되어|라고|다고|하더라도))$"
+)
 
 
 def _scene(before: str, tail: str) -> str:
@@ -462,9 +470,7 @@ def _scene(before: str, tail: str) -> str:
     words = found[-1].split() if found else []
     while words and len(" ".join(words)) > 34:
         words.pop(0)
-    while (
-        words and re.search(r"(?:[은는이가도]|다음|그|이|위|고|며)$", words[0]) and len(words) > 2 and len(words[0]) < 3
-    ):
+    while words and _FRAGMENT.match(words[0]):
         words.pop(0)
     return f"{' '.join(words)}에" if len(words) > 2 else ""
 

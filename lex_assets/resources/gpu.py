@@ -57,11 +57,11 @@ class GpuResource(dg.ConfigurableResource):
     """One verified device per run, held under an OS lock so that two processes never share it."""
 
     profile: str = Field(
-        "",
+        default="",
         description=f"장치 프로필: {', '.join(PROFILES)}. Device profile; `cpu` must be asked for, nothing is guessed.",
     )
-    index: int = Field(0, ge=0, description="CUDA 장치 번호. CUDA device index.")
-    lock_timeout_s: float = Field(3600, gt=0, description="장치를 기다리는 시간(초). Seconds to wait for the device.")
+    index: int = Field(default=0, ge=0, description="CUDA 장치 번호. CUDA device index.")
+    lock_timeout_s: float = Field(default=3600, gt=0, description="장치를 기다리는 시간(초). Seconds to wait for the device.")
 
     def verified(self) -> Device:
         """The device, after its name, capability and free memory were checked. Raises LexError with the cause."""

@@ -21,10 +21,10 @@ AdapterPaths = tuple[Path | None, Path | None]
 class BaseModelsResource(dg.ConfigurableResource):
     """Frozen weights under the adapters: a preset's name, a Hugging Face id, or a local folder."""
 
-    retriever: str = Field("builtin", description="검색 기반 모델. Preset, hub id or folder of the bi-encoder.")
-    reranker: str = Field("builtin", description="재순위 기반 모델. Preset, hub id or folder of the cross-encoder.")
+    retriever: str = Field(default="builtin", description="검색 기반 모델. Preset, hub id or folder of the bi-encoder.")
+    reranker: str = Field(default="builtin", description="재순위 기반 모델. Preset, hub id or folder of the cross-encoder.")
     trust_remote_code: bool = Field(
-        False, description="모델 저장소의 코드 실행 허용 여부. Whether code that comes with a hub model may run."
+        default=False, description="모델 저장소의 코드 실행 허용 여부. Whether code that comes with a hub model may run."
     )
 
     def load(self, device: Device, adapters: AdapterPaths | None = None) -> tuple[BiEncoder, Reranker]:
@@ -37,8 +37,8 @@ class BaseModelsResource(dg.ConfigurableResource):
             "dtype": device.profile.dtype,
             "trust_remote_code": self.trust_remote_code,
         }
-        retriever, reranker = adapters or (None, None)
+        retriever, reranker = (str(folder) if folder else None for folder in adapters or (None, None))
         return (
-            BiEncoder(self.retriever, peft_adapter_path=retriever and str(retriever), **options),
-            Reranker(self.reranker, peft_adapter_path=reranker and str(reranker), **options),
+            BiEncoder(self.retriever, peft_adapter_path=retriever, **options),
+            Reranker(self.reranker, peft_adapter_path=reranker, **options),
         )

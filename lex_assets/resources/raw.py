@@ -9,11 +9,11 @@ from pydantic import Field
 class RawDocumentsResource(dg.ConfigurableResource):
     """Raw files as downloaded: law.go.kr JSON, AI-Hub MRC JSON, Markdown statutes, JSONL; formats are detected per file."""
 
-    root: str = Field("data/sample", description="원문 폴더. Folder that is read recursively.")
+    root: str = Field(default="data/sample", description="원문 폴더. Folder that is read recursively.")
     domain_rules: str = Field(
-        "", description="도메인 규칙 YAML 경로; 비우면 기본 규칙. Domain rule file; empty means the packaged one."
+        default="", description="도메인 규칙 YAML 경로; 비우면 기본 규칙. Domain rule file; empty means the packaged one."
     )
-    workers: int = Field(1, ge=1, description="파일을 읽는 프로세스 수. Processes that parse files.")
+    workers: int = Field(default=1, ge=1, description="파일을 읽는 프로세스 수. Processes that parse files.")
 
     @property
     def path(self) -> Path:

@@ -10,7 +10,7 @@ class StoreResource(dg.ConfigurableResource):
     """Where everything that the assets write is kept."""
 
     root: str = Field(
-        "data/store", description="저장소 폴더. Folder for tables, caches, adapters, reports and champions."
+        default="data/store", description="저장소 폴더. Folder for tables, caches, adapters, reports and champions."
     )
 
     @property

@@ -39,12 +39,12 @@ class TrainingConfig(BaseModel):
     precision: Literal["fp32", "bf16"] = Field(
         default="fp32", description="연산 정밀도. Autocast of the encoder; logits and loss are always fp32."
     )
-    evaluations: int = Field(default=4, ge=1, description="검증 횟수. Validation passes, evenly spaced over the run.")
+    evaluations: int = Field(default=3, ge=1, description="검증 횟수. Validation passes, evenly spaced over the run.")
     patience: int = Field(
         default=2, ge=0, description="조기 종료 인내(0 = 끔). Validation passes without gain before stopping."
     )
     min_queries: int = Field(default=16, ge=1, description="최소 학습 질의 수. Fewer training queries are an error.")
-    valid_queries: int = Field(default=200, ge=1, description="검증 질의 수(최대). Validation queries used, at most.")
+    valid_queries: int = Field(default=100, ge=1, description="검증 질의 수(최대). Validation queries used, at most.")
 
 
 class RetrieverTrainingConfig(TrainingConfig):
@@ -59,7 +59,7 @@ class RetrieverTrainingConfig(TrainingConfig):
     query_max_length: int = Field(default=0, ge=0, description="질의 최대 길이(토큰, 0 = 프리셋). Query tokens.")
     passage_max_length: int = Field(default=0, ge=0, description="단락 최대 길이(토큰, 0 = 프리셋). Passage tokens.")
     valid_pool: int = Field(
-        default=1000, ge=10, description="검증 후보 단락 수. Passages that validation queries are ranked against."
+        default=500, ge=10, description="검증 후보 단락 수. Passages that validation queries are ranked against."
     )
 
 
