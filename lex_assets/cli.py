@@ -220,7 +220,7 @@ def read_queries(path: Path) -> pl.DataFrame:
         {"query_id": str(row["id"]), "text": str(row["text"]), "exclude": [str(i) for i in row.get("exclude") or []]}
         for row in _jsonl(path, "id", "text")
     ]
-    schema = pl.Schema({"query_id": pl.String, "text": pl.String, "exclude": pl.List(pl.String)})
+    schema: Any = {"query_id": pl.String, "text": pl.String, "exclude": pl.List(pl.String)}
     table = pl.DataFrame(rows, schema=schema, orient="row")
     if table.is_empty():
         raise LexError(f"{path}: holds no query; write one JSON object {{id, text}} per line")

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import dagster as dg
 from pydantic import BaseModel, Field, create_model
+from pydantic.fields import FieldInfo
 
 from lex_assets.partitions import domain_partitions
 from lex_assets.resources.gpu import GPU_POOL
@@ -86,18 +87,25 @@ def core_settings(config: dg.Config, settings: type) -> Any:
 
 
 def _fields(settings: Any) -> list[tuple[str, Any, Any]]:
+    """(name, type, pydantic field) of every setting."""
     hints = typing.get_type_hints(settings)
     if issubclass(settings, BaseModel):
-        return [(name, hints[name], field) for name, field in settings.model_fields.items()]
+        return [(name, hints[name], _listed(field)) for name, field in settings.model_fields.items()]
     return [(field.name, hints[field.name], _dataclass_default(field)) for field in dataclasses.fields(settings)]
+
+
+def _listed(field: FieldInfo) -> Any:
+    """`field` with a tuple as default turned into the list that Dagster's config knows."""
+    if isinstance(field.default, tuple):
+        return Field(default=list(field.default), description=field.description)
+    return field
 
 
 def _dataclass_default(field: dataclasses.Field) -> Any:
     description = field.metadata.get("description", "")
     if field.default_factory is not dataclasses.MISSING:
         return Field(default_factory=field.default_factory, description=description)
-    default = list(field.default) if isinstance(field.default, tuple) else field.default
-    return Field(default=default, description=description)
+    return _listed(FieldInfo(default=field.default, description=description))
 
 
 def _config_type(kind: Any) -> Any:
