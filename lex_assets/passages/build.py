@@ -13,27 +13,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
 
 from lex_assets.passages.cut import last_sentence, table_chunks, windows
 from lex_assets.passages.ids import article_id, label, segment
-from lex_assets.schemas import DOCUMENTS, PASSAGES, LexError, Unit, content_hash
+from lex_assets.schemas import DOCUMENTS, PASSAGES, Unit, content_hash
 from lex_assets.sources.annex import FORM_KINDS, SEPARATOR
 
 
-@dataclass(frozen=True)
-class PassageConfig:
-    """max_characters: limit of a passage's text (its context line not counted). include_addenda: 부칙 as passages.
-    include_forms: 서식 and 별지 as passages. include_judgments: the full judgment beside holdings; it is always taken
-    where a decision has neither issue nor holding."""
+class PassageConfig(BaseModel):
+    """How documents are cut."""
 
-    max_characters: int = 1000
-    include_addenda: bool = False
-    include_forms: bool = False
-    include_judgments: bool = False
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __post_init__(self) -> None:
-        if self.max_characters < 100:
-            raise LexError(f"max_characters is {self.max_characters}; a passage needs at least 100 characters")
+    max_characters: int = Field(
+        default=1000, ge=100, description="단락의 최대 글자 수(문맥 줄 제외). Limit of a passage's text in characters."
+    )
+    include_addenda: bool = Field(default=False, description="부칙도 단락으로. Addenda as passages.")
+    include_forms: bool = Field(default=False, description="서식·별지도 단락으로. Forms as passages.")
+    include_judgments: bool = Field(
+        default=False,
+        description="판결요지 외에 판결 전문도. The full judgment beside holdings; taken anyway where there is no holding.",
+    )
 
 
 @dataclass(frozen=True)

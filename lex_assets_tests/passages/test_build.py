@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lex_assets.passages.build import PassageConfig, build_passages
 from lex_assets.passages.cut import table_chunks, windows
-from lex_assets.schemas import DOCUMENTS, Document, LexError, Unit
+from lex_assets.schemas import DOCUMENTS, Document, Unit
 from lex_assets.sources.admin_rule import read_admin_rule
 from lex_assets.sources.law import read_law
 from lex_assets.sources.precedent import read_precedent
@@ -135,7 +135,7 @@ def test_questions_are_no_passages() -> None:
 
 
 def test_a_limit_too_small_is_refused() -> None:
-    with pytest.raises(LexError, match="max_characters"):
+    with pytest.raises(ValueError, match="max_characters"):
         PassageConfig(max_characters=10)
 
 
@@ -169,7 +169,7 @@ def test_every_text_of_a_tree_reaches_a_passage_within_the_limit(tree: Any) -> N
         return Unit(kinds[0], str(number), text=" ".join(text.split()), children=children)
 
     article = unit(tree, ["조", "항", "호", "목"])
-    table = build_passages(frame(Document("LAW_1", "law", "법", Unit("root", children=[article]))), PassageConfig(120))
+    table = build_passages(frame(Document("LAW_1", "law", "법", Unit("root", children=[article]))), PassageConfig(max_characters=120))
     whole = "".join("".join(table["text"].to_list()).split())
     assert table["text"].str.len_chars().max() is None or table["text"].str.len_chars().max() <= 120 * 2
     for below in article.walk():
