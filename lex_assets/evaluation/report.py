@@ -114,11 +114,6 @@ class EvalReport:
         """16 hex digits over the data: equal reports are one report."""
         return content_hash(self.to_json())[:16]
 
-    @property
-    def comparisons(self) -> list[dict[str, Any]]:
-        """The headline comparisons, each with its regime."""
-        return [row | {"regime": part["regime"]} for part in self.data["regimes"] for row in part["rows"]]
-
     def headline(self) -> pl.DataFrame:
         """Table `headline`: one row per regime and system."""
         return headline_table(self.data)
