@@ -39,7 +39,7 @@ def retriever_adapter(
     """검색 모델의 LoRA 어댑터. LoRA on the bi-encoder, InfoNCE masked by labels and equivalence."""
     data = _training_frames(hard_negative_triplets, training_queries, corpus, context.partition_key)
     settings = core_settings(config, RetrieverTrainingConfig)
-    stage = _trained("retriever", models.retriever, data, settings, store, gpu, context)
+    stage = _trained("retriever", models, data, settings, store, gpu, context)
     return _described("retriever", models.retriever, stage, store, context)
 
 
@@ -57,7 +57,7 @@ def reranker_adapter(
     """재순위 모델의 LoRA 어댑터. LoRA on the cross-encoder with its head, several positives per query."""
     data = _training_frames(hard_negative_triplets, training_queries, corpus, context.partition_key)
     settings = core_settings(config, RerankerTrainingConfig)
-    stage = _trained("reranker", models.reranker, data, settings, store, gpu, context)
+    stage = _trained("reranker", models, data, settings, store, gpu, context)
     return _described("reranker", models.reranker, stage, store, context)
 
 
@@ -95,7 +95,7 @@ def _trainer(kind: str) -> Callable[..., Any]:
 
 def _trained(
     kind: str,
-    base: str,
+    models: BaseModelsResource,
     data: _TrainingFrames,
     settings: TrainingConfig,
     store: StoreResource,
@@ -104,11 +104,11 @@ def _trained(
 ) -> StageResult:
     """The folder with `adapter/` and `result.json`, trained unless the same inputs were trained before."""
     with gpu.held() as device:
-        inputs = data.hashes() | {"base": base, "device": device.profile.name}
+        inputs = data.hashes() | {"base": models.identities()[kind], "device": device.profile.name}
 
         def compute(folder: Path) -> None:
             result = _trainer(kind)(
-                base, data.triplets, data.queries, data.qrels, data.corpus, settings,
+                getattr(models, kind), data.triplets, data.queries, data.qrels, data.corpus, settings,
                 folder / "adapter", device.torch_name, step_log(context.log),
             )  # fmt: skip
             facts = dataclasses.asdict(result) | {"adapter_dir": "adapter"}

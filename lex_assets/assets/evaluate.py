@@ -11,6 +11,7 @@ import polars as pl
 from lex_assets.assets.assemble import domain_passages
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import plot, stage_metadata, table_metadata
+from lex_assets.assets.mining import mining_report
 from lex_assets.assets.progress import staged_progress_log
 from lex_assets.evaluation.report import HEADLINE, EvalReport, build_report, read_report
 from lex_assets.evaluation.systems import SystemsConfig
@@ -37,6 +38,7 @@ def eval_report(
     split: dict[str, Any],
     synthetic_qa: dict[str, Any],
     corpus: dict[str, Any],
+    hard_negative_triplets: dict[str, Any],
     retriever_adapter: dict[str, Any],
     reranker_adapter: dict[str, Any],
 ) -> dg.MaterializeResult:
@@ -46,10 +48,11 @@ def eval_report(
     passages = domain_passages(corpus, domain)
     adapters = {"retriever": adapter_row(retriever_adapter), "reranker": adapter_row(reranker_adapter)}
     champion = rival(Registry(store.registry), domain, adapter_folders(store, adapters))
+    mining = mining_report(hard_negative_triplets["report"].collect(), store)
     provenance = {
         "corpus": frame_hash(passages)[:16],
         "queries": frame_hash(queries, qrels)[:16],
-        **{f"{kind}_base": row["base"] for kind, row in adapters.items()},
+        **{f"{kind}_base": identity for kind, identity in models.identities().items()},
         **{f"{kind}_adapter": row["weights_hash"][:16] for kind, row in adapters.items()},
         **({"champion": champion.version} if champion else {}),
     }
@@ -65,7 +68,7 @@ def eval_report(
         fusions = {f"fusion_{system}": f"{f.method} {f.weight:.2f}" for system, f in ranked.fusions.items()}
         report = build_report(
             domain, ranked.runs, queries, qrels, passages,
-            training=_training(store, adapters), provenance=provenance | fusions,
+            training=_training(store, adapters), mining=mining, provenance=provenance | fusions,
         )  # fmt: skip
         report.write(folder / "report")
 

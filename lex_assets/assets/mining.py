@@ -39,8 +39,8 @@ def mining_model(store: StoreResource, models: BaseModelsResource) -> dg.DataVer
 
 
 def mining_version(registry: Registry, domain: str, models: BaseModelsResource) -> str:
-    """What identifies the mining model: the bases' names and the champion's adapters."""
-    return content_hash(models.retriever, models.reranker, registry.champions.data_version(domain))[:16]
+    """What identifies the mining model: the bases' weights and the champion's adapters."""
+    return content_hash(*models.identities().values(), registry.champions.data_version(domain))[:16]
 
 
 @stage_asset(group="train", kinds={"torch"}, code_version="1", gpu=True, deps=[mining_model])
@@ -83,7 +83,8 @@ def hard_negative_triplets(
 
     stage = run_stage(store.stages, "hard_negative_triplets", stage_key("1", settings.model_dump(), inputs), compute)
     tables = {name: pl.read_parquet(stage.path / f"{name}.parquet") for name in ("triplets", "candidates")}
-    report = json.loads((stage.path / "report.json").read_text("utf-8"))
+    tables["report"] = pl.DataFrame({"path": [str((stage.path / "report.json").relative_to(store.path))]})
+    report = mining_report(tables["report"], store)
     return dg.MaterializeResult(
         value=tables,
         data_version=data_version(tables),
@@ -91,6 +92,11 @@ def hard_negative_triplets(
         | stage_metadata(stage, store.path)
         | _audit(report),
     )
+
+
+def mining_report(location: pl.DataFrame, store: StoreResource) -> dict[str, Any]:
+    """The audit that mining left, from the asset's table `report`."""
+    return json.loads((store.path / location.item(0, "path")).read_text("utf-8"))
 
 
 def _audit(report: dict[str, Any]) -> dict[str, Any]:
