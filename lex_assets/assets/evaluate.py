@@ -14,7 +14,7 @@ from lex_assets.assets.describe import plot, stage_metadata, table_metadata
 from lex_assets.assets.mining import mining_report
 from lex_assets.assets.progress import staged_progress_log
 from lex_assets.evaluation.report import HEADLINE, EvalReport, build_report, read_report
-from lex_assets.evaluation.systems import SystemsConfig
+from lex_assets.evaluation.systems import SystemsConfig, sample_evaluation
 from lex_assets.registry.adapters import folder_hash
 from lex_assets.registry.candidate import Registry
 from lex_assets.registry.stages import run_stage, stage_key
@@ -45,9 +45,11 @@ def eval_report(
     """기반과 어댑터의 비교 보고서. Every system on the whole corpus, both regimes, with intervals; one HTML file."""
     domain, settings = context.partition_key, core_settings(config, SystemsConfig)
     queries, qrels = evaluation_queries(split, synthetic_qa, domain)
+    queries = sample_evaluation(queries, settings.queries_per_set)
     passages = domain_passages(corpus, domain)
     adapters = {"retriever": adapter_row(retriever_adapter), "reranker": adapter_row(reranker_adapter)}
-    champion = rival(Registry(store.registry), domain, adapter_folders(store, adapters))
+    registry = Registry(store.registry)
+    champion = rival(registry, domain, adapter_folders(store, adapters))
     mining = mining_report(hard_negative_triplets["report"].collect(), store)
     provenance = {
         "corpus": frame_hash(passages)[:16],
@@ -77,7 +79,12 @@ def eval_report(
     tables = {
         "headline": report.headline(),
         "run": RUN.validate(pl.read_parquet(stage.path / "run.parquet")),
-        "report": pl.DataFrame({"path": [str((stage.path / "report").relative_to(store.path))]}),
+        "report": pl.DataFrame(
+            {
+                "path": [str((stage.path / "report").relative_to(store.path))],
+                "champion_version": [registry.champions.version(domain)],
+            }
+        ),
     }
     return dg.MaterializeResult(
         value=tables,

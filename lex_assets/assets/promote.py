@@ -16,6 +16,7 @@ from lex_assets.registry.adapters import folder_hash
 from lex_assets.registry.candidate import UNDECIDED, Pair, Registry, judge_candidate
 from lex_assets.registry.leaderboard import LEADERBOARD, append, leaderboard_rows
 from lex_assets.registry.promotion import Decision, GateConfig
+from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
 from lex_assets.schemas import RUN, frame_hash
 
@@ -27,6 +28,7 @@ def champion(
     context: dg.AssetExecutionContext,
     config: GateRun,
     store: StoreResource,
+    models: BaseModelsResource,
     eval_report: dict[str, Any],
     split: dict[str, Any],
     synthetic_qa: dict[str, Any],
@@ -37,15 +39,18 @@ def champion(
     """승격 관문을 통과한 어댑터만 쓰임. The adapters in use; changed only when the gate on the promotion set is passed."""
     domain, registry = context.partition_key, Registry(store.registry)
     adapters = {"retriever": adapter_row(retriever_adapter), "reranker": adapter_row(reranker_adapter)}
-    version = registry.champions.version(domain)
-    queries, qrels = evaluation_queries(split, synthetic_qa, domain)
+    compared_with = eval_report["report"].collect().item(0, "champion_version")
     run, passages = RUN.validate(eval_report["run"].collect()), domain_passages(corpus, domain)
+    queries, qrels = evaluation_queries(split, synthetic_qa, domain)
+    queries = queries.join(run.select("query_id").unique(), on="query_id", how="semi")
     incumbent = "champion" if run["system"].str.starts_with("champion").any() else "base"
-    decision = judge_candidate(run, queries, qrels, passages, incumbent, core_settings(config, GateConfig))
+    licences = {f"{kind} {preset.name}": preset.licence for kind, preset in models.presets().items()}
+    settings = core_settings(config, GateConfig)
+    decision = judge_candidate(run, queries, qrels, passages, incumbent, settings, licences)
     if decision is not None and decision.promoted and _is_new(registry, domain, adapter_folders(store, adapters)):
-        pair = Pair(*adapter_folders(store, adapters), bases={kind: row["base"] for kind, row in adapters.items()})
+        pair = Pair(*adapter_folders(store, adapters), bases=models.identities(), licences=licences)
         hashes = {"corpus": frame_hash(passages), "queries": frame_hash(queries, qrels), "run": frame_hash(run)}
-        registry.promote(domain, pair, decision, hashes, version)
+        registry.promote(domain, pair, decision, hashes, compared_with)
     return _champion_result(registry, domain, incumbent, decision)
 
 

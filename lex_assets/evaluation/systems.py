@@ -19,7 +19,7 @@ from lex_assets.mining.pools import OWN_DOCUMENT_ORIGINS
 from lex_assets.retrieval.fusion import LearntFusion, fuse, learn_weight
 from lex_assets.retrieval.search import Searcher, rerank_run
 from lex_assets.retrieval.types import Encoder, Hits, PairScorer, hits_to_run, run_to_hits
-from lex_assets.schemas import LexError
+from lex_assets.schemas import LexError, content_hash
 
 BM25 = "bm25"
 FUSION_METRIC = "ndcg@10"
@@ -37,7 +37,23 @@ class SystemsConfig(BaseModel):
     valid_queries: int = Field(
         default=200, ge=1, description="결합 가중치를 배우는 질의 수. Validation queries for fusion weights."
     )
+    queries_per_set: int = Field(
+        default=0,
+        ge=0,
+        description="집합·방식별 질의 수 상한, 0은 전부. Queries ranked per set, regime and origin; 0 means all.",
+    )
     batch_size: int = Field(default=64, ge=1, description="한 번에 계산할 쌍·글 수. Texts or pairs per forward pass.")
+
+
+def sample_evaluation(queries: pl.DataFrame, limit: int) -> pl.DataFrame:
+    """`queries` with at most `limit` per evaluation set, regime and origin, drawn by the hash of their ids; 0 keeps all.
+
+    Training queries stay: they say what training has seen."""
+    if not limit:
+        return queries
+    drawn = queries.with_columns(_draw=pl.Series([content_hash(i) for i in queries["query_id"]], dtype=pl.String))
+    place = pl.col("_draw").rank("ordinal").over("set", "regime", "origin")
+    return drawn.filter(~pl.col("set").is_in(["promotion", "test"]) | (place <= limit)).drop("_draw")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from lex_assets.queries.overlap import near_duplicates
-from lex_assets.schemas import QRELS, QUERIES, LexError
+from lex_assets.schemas import QRELS, QUERIES, LexError, content_hash
 
 SELECTED = ("train", "valid")
 
@@ -31,6 +31,11 @@ class TrainingConfig(BaseModel):
     synthetic_in_valid: bool = Field(
         default=False,
         description="생성 질문을 검증에도 사용(정답이 없는 도메인용). Whether generated questions also choose the model.",
+    )
+    max_train: int = Field(
+        default=0,
+        ge=0,
+        description="학습 질의 수의 상한, 0은 전부(사람이 붙인 정답 먼저). Training queries at most; 0 means all, human labels first.",
     )
     overlap: float = Field(
         default=0.8,
@@ -65,8 +70,20 @@ def training_queries(
             f"domain {domain} has no training queries: neither citations, holdings, MRC nor synthetic questions; "
             "add documents of the domain or materialize synthetic_qa for it"
         )
+    chosen = _capped(chosen, config.max_train)
     qrels = qrels.join(chosen.select("query_id"), on="query_id", how="semi")
     return QUERIES.validate(chosen.sort("query_id")), QRELS.validate(qrels.sort("query_id", "passage_id"))
+
+
+def _capped(queries: pl.DataFrame, limit: int) -> pl.DataFrame:
+    """At most `limit` training queries, human before synthetic, drawn by the hash of their ids: new documents do not
+    reshuffle the old ones."""
+    train = queries.filter(pl.col("set") == "train")
+    if not limit or len(train) <= limit:
+        return queries
+    draws = [(origin == "synthetic", content_hash(i)) for i, origin in train.select("query_id", "origin").iter_rows()]
+    kept = train[sorted(range(len(train)), key=draws.__getitem__)[:limit]]
+    return pl.concat([queries.filter(pl.col("set") != "train"), kept])
 
 
 def _scattered(queries: pl.DataFrame, limit: int) -> pl.Series:

@@ -12,6 +12,7 @@ from lex_assets.resources.gpu import Device
 
 if TYPE_CHECKING:
     from lex_assets.models.bi_encoder import BiEncoder
+    from lex_assets.models.presets import RerankerPreset, RetrieverPreset
     from lex_assets.models.reranker import Reranker
 
 AdapterPaths = tuple[Path | None, Path | None]
@@ -27,13 +28,17 @@ class BaseModelsResource(dg.ConfigurableResource):
         default=False, description="모델 저장소의 코드 실행 허용 여부. Whether code that comes with a hub model may run."
     )
 
+    def presets(self) -> dict[str, RetrieverPreset | RerankerPreset]:
+        """How the two bases are loaded and prompted, by kind. Raises LexError for a missing folder."""
+        from lex_assets.models.presets import reranker_preset, retriever_preset
+
+        return {"retriever": retriever_preset(self.retriever), "reranker": reranker_preset(self.reranker)}
+
     def identities(self) -> dict[str, str]:
         """What the frozen weights are, by content for local folders: a model swapped under the same path is another."""
-        from lex_assets.models.presets import reranker_preset, retriever_preset
         from lex_assets.models.weights import Base
 
-        presets = {"retriever": retriever_preset(self.retriever), "reranker": reranker_preset(self.reranker)}
-        return {kind: Base(p.name, p.hub_id, p.revision).hash[:16] for kind, p in presets.items()}
+        return {kind: Base(p.name, p.hub_id, p.revision).hash[:16] for kind, p in self.presets().items()}
 
     def load(self, device: Device, adapters: AdapterPaths | None = None) -> tuple[BiEncoder, Reranker]:
         """The retriever and the reranker on `device`, with adapters where given."""
