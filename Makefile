@@ -32,7 +32,7 @@ demo: install ## 샘플로 전체 그래프 실행 · the whole graph on the bun
 real: install ## 실제 원문으로 실행 (RAW=폴더) · the whole graph on real documents
 	@test -n "$(RAW)" || { echo "원문 폴더를 지정하세요 · name the raw folder: make real RAW=PATH"; exit 2; }
 	@LEX_GPU_PROFILE=$${LEX_GPU_PROFILE:-cpu} DAGSTER_HOME=$(DATA)/dagster-real $(BIN)/python -m lex_assets.pipeline \
-	  --raw "$(RAW)" --store data/store-real --workers 2 --config configs/real.yaml
+	  --raw "$(RAW)" --store data/store-real --workers 2 --config configs/real.yaml --exclude 'statutes_md*' --exclude partitions.json
 
 ui: install ## Dagster UI와 데몬 (http://localhost:3000) · Dagster UI and daemon
 	@mkdir -p $(DATA)/dagster && cp -n lex_assets/dagster.yaml $(DATA)/dagster/dagster.yaml || true
