@@ -49,6 +49,13 @@ def test_weekly_schedule_asks_for_one_run_per_domain_in_seoul_time() -> None:
     assert weekly_remine.execution_timezone == "Asia/Seoul"
 
 
+def test_automation_is_off_until_switched_on_and_then_has_nothing_to_do_in_an_empty_store() -> None:
+    sensor = defs().resolve_sensor_def("automation")
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    result = dg.evaluate_automation_conditions(defs(), dg.DagsterInstance.ephemeral())
+    assert result.total_requested == 0
+
+
 def test_failure_message_is_one_line() -> None:
     run = dg.DagsterRun(job_name="train", run_id="0123456789", tags={"dagster/partition": "law"})
     assert failure_message(run, "first\nsecond") == "lex_assets: train[law] failed (run 01234567): first second"

@@ -22,6 +22,10 @@ OWNERS = ["team:search"]
 RETRIES = 3
 RETRY_WAIT_S = 30.0
 
+WHEN_INPUTS_CHANGE = dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+"""Rebuild when an input has changed, unless one is missing, is being made, or failed a blocking check. Acted on only when
+the sensor `automation` is switched on."""
+
 
 def stage_asset(
     *,
@@ -43,6 +47,7 @@ def stage_asset(
             partitions_def=domain_partitions if partitioned else None,
             io_manager_key="tables",
             pool=GPU_POOL if gpu else None,
+            automation_condition=WHEN_INPUTS_CHANGE,
             **options,
         )(reporting_failures(compute))
 
