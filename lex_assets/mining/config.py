@@ -29,27 +29,28 @@ class MiningConfig(BaseModel):
         default=0, ge=0, description="무작위 음성 수. Negatives per query drawn from outside the pools."
     )
     dense_reference: Literal["lowest", "highest"] = Field(
-        default="lowest",
-        description="밀집 임계값 기준 정답. Which positive article of a query sets the cosine threshold: lowest or highest.",
+        default="highest",
+        description="밀집 임계값 기준 정답. Which positive article of a query sets the cosine threshold. With a margin, "
+        "`highest` gives harder negatives and mines fewer hidden positives than `lowest` at equal yield.",
     )
     rerank_reference: Literal["lowest", "highest"] = Field(
-        default="lowest",
+        default="highest",
         description="재순위 임계값 기준 정답. Which positive article of a query sets the logit threshold.",
     )
     dense_margin: float = Field(
-        default=0.2,
+        default=0.5,
         ge=0,
         description="밀집 점수 여유(표준편차). A candidate is dropped above reference - margin, in standard deviations of "
         "the positives' cosines.",
     )
     rerank_margin: float = Field(
-        default=0.2,
+        default=0.5,
         ge=0,
         description="재순위 점수 여유(표준편차). A candidate is dropped above reference - margin, in standard deviations "
         "of the positives' logits.",
     )
     neighbour_factor: float = Field(
-        default=2.0,
+        default=1.5,
         ge=1,
         description="인용 이웃의 여유 배수. Margins are this many times wider for siblings and citation neighbours.",
     )

@@ -100,7 +100,9 @@ def test_dense_threshold_does_not_depend_on_sign_or_scale(queries, qrels, corpus
         gold = passage_id in (paragraph(number, 1), paragraph(number, 2))
         return shift + scale * (level if gold else level + scores[kinds.get(passage_id, "far")])
 
-    mined = mine(queries, qrels, corpus, dense=dense_search(queries, corpus, cosine), neighbour_factor=1)
+    mined = mine(
+        queries, qrels, corpus, dense=dense_search(queries, corpus, cosine), neighbour_factor=1, dense_margin=0.2
+    )
     found = verdicts(mined, "Q2")
     assert found[paragraph(8, 1)] == found[paragraph(8, 2)] == "false_negative_dense"
     assert found[paragraph(7, 1)] != "false_negative_dense"
@@ -114,7 +116,8 @@ def test_neighbours_need_a_wider_margin(queries, qrels, corpus) -> None:
         return level if passage_id == paragraph(int(query_id[1]), 1) else level - 0.03
 
     dense = dense_search(queries, corpus, cosine)
-    mined = mine(queries, qrels, corpus, dense=dense, neighbours={article(1): {article(6)}})
+    options = {"neighbours": {article(1): {article(6)}}, "dense_margin": 0.2, "neighbour_factor": 2}
+    mined = mine(queries, qrels, corpus, dense=dense, **options)
     found = verdicts(mined, "Q1")
     assert found[paragraph(1, 3)] == found[paragraph(6, 1)] == "false_negative_dense"
     assert found[paragraph(7, 1)] != "false_negative_dense"
@@ -225,17 +228,20 @@ def test_citation_graph_gives_neighbours(corpus) -> None:
 
 
 def test_an_article_answers_by_its_best_passage(queries, qrels, corpus) -> None:
-    """A low second paragraph of the same article does not lower the threshold; a low second article does."""
+    """A low second paragraph of the same article does not lower the threshold; a low second article does, if asked."""
     whole = qrels.with_columns(grade=pl.lit(2, pl.Int32))
 
     def cosine(query_id: str, passage_id: str) -> float:
         return {paragraph(1, 1): 0.8, paragraph(1, 2): 0.1, paragraph(5, 1): 0.3}.get(passage_id, 0.5)
 
-    one = mine(queries.head(1), whole, corpus, dense=dense_search(queries, corpus, cosine))
+    dense = dense_search(queries, corpus, cosine)
+    one = mine(queries.head(1), whole, corpus, dense=dense, dense_reference="lowest")
     assert verdicts(one, "Q1")[paragraph(7, 1)] != "false_negative_dense"
     second = pl.concat([whole, whole.head(1).with_columns(passage_id=pl.lit(paragraph(5, 1)))])
+    highest = mine(queries.head(1), second, corpus, dense=dense, dense_reference="highest")
+    assert verdicts(highest, "Q1")[paragraph(7, 1)] != "false_negative_dense"
     with pytest.raises(LexError, match="no candidate became a negative"):
-        mine(queries.head(1), second, corpus, dense=dense_search(queries, corpus, cosine))
+        mine(queries.head(1), second, corpus, dense=dense, dense_reference="lowest")
 
 
 class CountingEncoder:
