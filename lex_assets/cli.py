@@ -9,10 +9,13 @@ import gzip
 import json
 import logging
 import sys
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import polars as pl
@@ -20,7 +23,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lex_assets.schemas import PASSAGES, LexError, content_hash
+from lex_assets.schemas import DOMAINS, PASSAGES, LexError, content_hash
 
 INTERRUPTED = 130
 
@@ -70,7 +73,10 @@ def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
 @app.callback()
 def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="진행 로그 · progress log")] = False) -> None:
     """Options before the command."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
+    level = logging.INFO if verbose else logging.WARNING
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)  # on the handler: bm25s sets its own logger to DEBUG
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
 
 
 @app.command()
@@ -128,7 +134,8 @@ def search(
 
         model = Reranker(reranker or "builtin", peft_adapter_path=_text(reranker_adapter), device=device)
         run = rerank_run(run, questions, table, model, rerank_depth, f"{mode.value}_rerank")
-    write_run(run, out_file)
+    with writing(out_file, "--out"):
+        write_run(run, out_file)
     out.print(f"{questions.height:,} 질의 · queries × {table.height:,} → {out_file}")
 
 
@@ -176,13 +183,34 @@ def embed(
     """글을 벡터로 · Encode texts: `{prefix}.npz` (ids, embeddings) or `{prefix}_ids.npy` + `{prefix}_embeds.npy`."""
     if layout not in ("npz", "npy"):
         raise LexError(f"format {layout!r} is not known; use npz or npy")
-    rows = list(_jsonl(input_file, "id", "text"))
+    rows = list(_jsonl(input_file))
+    if not rows:
+        raise LexError(f"{input_file}: holds no text; write one JSON object {{id, text}} per line")
     texts = [_joined(row) for row in rows]
     encoder = _encoder(model, adapter, device, template or None)
     encode = encoder.encode_queries if kind is Kind.query else encoder.encode_passages
     vectors = encode(texts, batch_size=batch_size, show_progress=sys.stderr.isatty())
     written = _write_embeddings(outdir, prefix, layout, [str(row["id"]) for row in rows], vectors)
     out.print(f"{len(rows):,} × {vectors.shape[1]} → {', '.join(map(str, written))}")
+
+
+@app.command()
+@failing_in_one_line
+def report(
+    store: Annotated[Path, typer.Option(help="파이프라인의 저장소 폴더 · store folder of the pipeline")],
+    domain: Annotated[str, typer.Option(help="도메인: finance, law, precedent · domain")],
+    open_path: Annotated[bool, typer.Option("--open-path", help="HTML 경로만 출력 · print only its path")] = False,
+) -> None:
+    """최근 평가 보고서의 요약과 위치 · The domain's latest report: its summary, and where the HTML page is."""
+    from lex_assets.evaluation.report import read_report
+
+    folder = latest_report(store, domain)
+    page = folder / "report.html"
+    if open_path:
+        print(page)
+        return
+    print(read_report(folder).to_markdown())
+    print(f"보고서 · report: {page}")
 
 
 def _labelled(runs: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
@@ -202,24 +230,35 @@ def _labelled(runs: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     return kept
 
 
+def latest_report(store: Path, domain: str) -> Path:
+    """Folder of the published report of `domain`. Raises LexError when the pipeline has made none in `store`."""
+    if domain not in DOMAINS:
+        raise LexError(f"domain {domain!r} is not known; choose from {', '.join(DOMAINS)}")
+    for table in _published(store / "tables" / "eval_report" / domain, "report"):
+        folder = store.resolve() / _parquet(table).item(0, "path")
+        if (folder / "report.html").is_file():
+            return folder
+    raise LexError(
+        f"{store}: holds no report of {domain}; "
+        f"run: dagster asset materialize -m lex_assets.definitions --select eval_report --partition {domain}"
+    )
+
+
 def read_corpus(path: Path) -> pl.DataFrame:
     """PASSAGES rows of a store folder (its corpus.parquet, or the pipeline's corpus asset) or of a JSONL file."""
     if not path.exists():
         raise LexError(f"{path}: no such file or folder; give a store folder or a JSONL file")
     if path.is_file():
-        return PASSAGES.frame(_passage_row(row) for row in _jsonl(path, "id", "text"))
-    for candidate in (path / "corpus.parquet", *_published(path / "tables" / "corpus")):
+        return PASSAGES.frame(_passage_row(row) for row in _jsonl(path))
+    for candidate in (path / "corpus.parquet", *_published(path / "tables" / "corpus", "passages")):
         if candidate.is_file():
-            return PASSAGES.validate(pl.read_parquet(candidate))
+            return PASSAGES.validate(_parquet(candidate))
     raise LexError(f"{path}: holds no corpus; run `lex-assets ingest RAW --store {path}` first")
 
 
 def read_queries(path: Path) -> pl.DataFrame:
     """query_id, text, exclude (list of passage ids) of a JSONL file."""
-    rows = [
-        {"query_id": str(row["id"]), "text": str(row["text"]), "exclude": [str(i) for i in row.get("exclude") or []]}
-        for row in _jsonl(path, "id", "text")
-    ]
+    rows = [{"query_id": str(row["id"]), "text": row["text"], "exclude": _excluded(row, path)} for row in _jsonl(path)]
     schema: Any = {"query_id": pl.String, "text": pl.String, "exclude": pl.List(pl.String)}
     table = pl.DataFrame(rows, schema=schema, orient="row")
     if table.is_empty():
@@ -231,9 +270,16 @@ def read_queries(path: Path) -> pl.DataFrame:
     return table
 
 
+def _excluded(row: dict[str, Any], path: Path) -> list[str]:
+    ids = row.get("exclude") or []
+    if not isinstance(ids, list):
+        raise LexError(f"{path}: exclude of query {row['id']} is not a list; write it as [id, …]")
+    return [str(i) for i in ids]
+
+
 def _passage_row(row: dict[str, Any]) -> dict[str, Any]:
     identity, context = str(row["id"]), " ".join(str(row[k]) for k in ("law", "title") if row.get(k))
-    text = str(row["text"])
+    text = row["text"]
     blank = dict.fromkeys(PASSAGES.names, "")
     return blank | {
         "passage_id": identity,
@@ -248,53 +294,69 @@ def _passage_row(row: dict[str, Any]) -> dict[str, Any]:
 
 def _joined(row: dict[str, Any]) -> str:
     head = " ".join(str(row[k]) for k in ("law", "title") if row.get(k))
-    return f"{head}\n{row['text']}" if head else str(row["text"])
+    return f"{head}\n{row['text']}" if head else row["text"]
 
 
-def _jsonl(path: Path, *required: str) -> Iterator[dict[str, Any]]:
-    """Objects of a JSONL file, gzipped or not. Raises LexError with the line that is not one, or lacks a field."""
+def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Objects of a JSONL file, gzipped or not, each with id and text. Raises LexError with the first line that is none."""
+    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8-sig") as file
-        ):
+        with opened(path, "rt", encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _object(line, f"{path}:{number}", required)
+                    yield _object(line, f"{path}:{number}")
     except FileNotFoundError:
         raise LexError(f"{path}: no such file; check the path") from None
     except UnicodeDecodeError:
         raise LexError(f"{path}: not UTF-8 text; convert it, for example with iconv") from None
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise LexError(f"{path}: cannot read ({error}); check the file") from error
 
 
-def _object(line: str, where: str, required: tuple[str, ...]) -> dict[str, Any]:
+def _object(line: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LexError(f"{where}: not JSON ({error}); write one object per line") from None
-    missing = [name for name in required if not isinstance(value, dict) or value.get(name) is None]
-    if missing:
-        raise LexError(f"{where}: {missing[0]} is missing; every line needs {', '.join(required)}")
+    for name, kinds in (("id", (str, int)), ("text", (str,))):
+        if not isinstance(value, dict) or value.get(name) is None:
+            raise LexError(f"{where}: {name} is missing; every line needs id, text")
+        if not isinstance(value[name], kinds):
+            raise LexError(f"{where}: {name} is a {type(value[name]).__name__}; write it as a string")
     return value
 
 
-def _published(folder: Path) -> list[Path]:
+def _published(folder: Path, table: str) -> list[Path]:
     pointer = folder / "CURRENT"
-    return [folder / pointer.read_text().strip() / "passages.parquet"] if pointer.is_file() else []
+    return [folder / pointer.read_text().strip() / f"{table}.parquet"] if pointer.is_file() else []
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        cause = str(error).splitlines()[0]
+        raise LexError(f"{path}: cannot read the table ({cause}); make it again") from error
+
+
+@contextmanager
+def writing(path: Path, option: str) -> Iterator[None]:
+    """What goes wrong while writing `path` in one line that names the option to change."""
+    try:
+        yield
+    except OSError as error:
+        raise LexError(f"{path}: cannot write ({error.strerror or error}); choose another with {option}") from error
 
 
 def _write_store(store: Path, tables: dict[str, pl.DataFrame]) -> None:
-    try:
+    """All tables beside, then renamed one after the other: a full disk or Ctrl-C while writing changes nothing."""
+    with writing(store, "--store"):
         store.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            beside = store / f".{name}.parquet.part"
-            table.write_parquet(beside, compression="zstd")
-            beside.replace(store / f"{name}.parquet")
-    except OSError as error:
-        raise LexError(f"{store}: cannot write ({error.strerror}); choose another folder with --store") from error
+        with TemporaryDirectory(dir=store, prefix=".ingest.") as beside:
+            for name, table in tables.items():
+                table.write_parquet(Path(beside, f"{name}.parquet"), compression="zstd")
+            for name in tables:
+                Path(beside, f"{name}.parquet").replace(store / f"{name}.parquet")
 
 
 def _encoder(model: str, adapter: Path | None, device: str, template: str | None = None) -> Any:
@@ -308,19 +370,25 @@ def _text(path: Path | None) -> str | None:
 
 
 def _write_embeddings(outdir: Path, prefix: str, layout: str, ids: list[str], vectors: Any) -> list[Path]:
-    """Pickle-free arrays: ids as fixed-width text, vectors as (n, dim) float32."""
+    """Pickle-free arrays, beside and renamed: ids as fixed-width text, vectors as (n, dim) float32."""
     import numpy as np
 
-    try:
+    names = np.array(ids)
+    writers: dict[str, Callable[[Any], None]] = {
+        f"{prefix}_ids.npy": lambda file: np.save(file, names, allow_pickle=False),
+        f"{prefix}_embeds.npy": lambda file: np.save(file, vectors, allow_pickle=False),
+    }
+    if layout == "npz":
+        writers = {f"{prefix}.npz": lambda file: np.savez(file, ids=names, embeddings=vectors)}
+    with writing(outdir, "--outdir"):
         outdir.mkdir(parents=True, exist_ok=True)
-        if layout == "npz":
-            np.savez(outdir / f"{prefix}.npz", ids=np.array(ids), embeddings=vectors)
-            return [outdir / f"{prefix}.npz"]
-        np.save(outdir / f"{prefix}_ids.npy", np.array(ids), allow_pickle=False)
-        np.save(outdir / f"{prefix}_embeds.npy", vectors, allow_pickle=False)
-    except OSError as error:
-        raise LexError(f"{outdir}: cannot write ({error.strerror}); choose another folder with --outdir") from error
-    return [outdir / f"{prefix}_ids.npy", outdir / f"{prefix}_embeds.npy"]
+        with TemporaryDirectory(dir=outdir, prefix=".embed.") as beside:
+            for name, write in writers.items():
+                with Path(beside, name).open("wb") as file:
+                    write(file)
+            for name in writers:
+                Path(beside, name).replace(outdir / name)
+    return [outdir / name for name in writers]
 
 
 def _print_scores(facts: dict[str, Any], metrics: list[str]) -> None:
