@@ -38,10 +38,10 @@ class MiningConfig(BaseModel):
         description="재순위 임계값 기준 정답. Which positive article of a query sets the logit threshold.",
     )
     dense_margin: float = Field(
-        default=0.5,
+        default=0.0,
         ge=0,
         description="밀집 점수 여유(표준편차). A candidate is dropped above reference - margin, in standard deviations of "
-        "the positives' cosines.",
+        "the positives' cosines. 0 leaves the judgement to the reranker; without one 0.5 is better.",
     )
     rerank_margin: float = Field(
         default=0.5,

@@ -22,7 +22,12 @@ class TrainingConfig(BaseModel):
     cached_gradients: bool = Field(
         default=False, description="기울기 캐시. Two passes per step, so that memory does not grow with batch_size."
     )
-    learning_rate: float = Field(default=2e-4, gt=0, description="학습률. Peak learning rate of AdamW.")
+    learning_rate: float = Field(
+        default=0.0,
+        ge=0,
+        description="학습률(0 = 모델 폭에 맞춤). Peak learning rate of AdamW; 0 takes 2e-4 for 1,024 hidden units and more "
+        "for narrower models.",
+    )
     weight_decay: float = Field(default=0.01, ge=0, description="가중치 감쇠. Decoupled weight decay.")
     warmup_share: float = Field(
         default=0.1, ge=0, lt=1, description="워밍업 비율. Share of the steps with rising rate."

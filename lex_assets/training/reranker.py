@@ -55,6 +55,7 @@ def train_reranker(
     data = training_data(triplets, queries, qrels, corpus, config)
     first_stage = _first_stage(data, candidates, lexical, config)
     backbone = open_reranker(base, config, device, trust_remote_code)
+    config = backbone.with_learning_rate(config)
     adapter = attach_lora(backbone.transformer, config, backbone.lora_targets, backbone.label, head=True)
     task = RerankerTask(backbone, data, first_stage, config)
     run = fit(adapter, task, config, on_step)

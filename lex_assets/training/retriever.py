@@ -46,6 +46,7 @@ def train_retriever(
     config = config or RetrieverTrainingConfig()
     data = training_data(triplets, queries, qrels, corpus, config)
     backbone = open_retriever(base, config, device, trust_remote_code)
+    config = backbone.with_learning_rate(config)
     adapter = attach_lora(backbone.transformer, config, backbone.lora_targets, backbone.label, head=False)
     pool = validation_pool(data, lexical or lexical_over(data), config.valid_pool, config.seed)
     task = RetrieverTask(backbone, data, pool, config)

@@ -226,3 +226,11 @@ def test_adapter_of_another_base_is_refused(trained, bi_encoder_folder, tmp_path
     save_file({name: value + 1 for name, value in weights.items()}, other / "model.safetensors", {"format": "pt"})
     with pytest.raises(LexError, match="was trained on"):
         BiEncoder(str(other), peft_adapter_path=str(result.adapter_dir))
+
+
+@pytest.mark.parametrize(("width", "expected"), [(1024, 2e-4), (256, 1.6e-3)])
+def test_learning_rate_by_width_unless_given(toy, bi_encoder_folder, width, expected) -> None:
+    task, _, _ = task_of(toy, bi_encoder_folder)
+    task.backbone.transformer.config.hidden_size = width
+    assert task.backbone.with_learning_rate(RetrieverTrainingConfig()).learning_rate == pytest.approx(expected)
+    assert task.backbone.with_learning_rate(RetrieverTrainingConfig(learning_rate=1e-5)).learning_rate == 1e-5
