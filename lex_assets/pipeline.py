@@ -21,6 +21,7 @@ import polars as pl
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lex_assets.schemas import DOMAINS, LexError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MEMORY_SAMPLE_S = 0.05
 MIB = 2**20
+OWN_TAG = "lex_assets/pipeline"
 
 REGIME_NAMES = {"unseen_query": "처음 보는 질문 · unseen query", "unseen_law": "처음 보는 법 · unseen law"}
 VERDICTS = {"better": "나음 · better", "worse": "나쁨 · worse", "insufficient": "증거 부족 · insufficient evidence"}
@@ -81,11 +83,10 @@ def run_pipeline(instance: dg.DagsterInstance, run_config: dict[str, Any], meter
     from lex_assets.definitions import defs
 
     definitions = defs()
-    _require_known_assets(definitions, run_config)
+    domains = chosen_domains(run_config)
+    _require_valid_config(definitions, run_config)
     costs: list[StageCost] = []
-    plan = (
-        [("ingest", d) for d in DOMAINS] + [("assemble", "")] + [("train", d) for d in DOMAINS]
-    )
+    plan = [("ingest", d) for d in domains] + [("assemble", "")] + [("train", d) for d in domains]
     for job_name, partition in plan:
         console.print(f"[bold]▶ {job_name}[/bold] {partition}")
         job = definitions.resolve_job_def(job_name)
@@ -103,11 +104,37 @@ def _executed(
 
     try:
         return job.execute_in_process(
-            instance=instance, partition_key=partition or None, run_config=run_config, raise_on_error=False
+            instance=instance,
+            partition_key=partition or None,
+            run_config=run_config,
+            raise_on_error=False,
+            tags={OWN_TAG: "true"},
         )
-    except dg.DagsterInvalidConfigError as error:
-        problem = " ".join(error.errors[0].message.split())
-        raise LexError(f"run config of {job.name}: {problem}") from error
+    except dg.DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+
+
+def chosen_domains(run_config: dict[str, Any]) -> list[str]:
+    """The domains that the corpus is declared to hold, all of them by default: the ones to ingest and to train."""
+    corpus = run_config.get("ops", {}).get("corpus") or {}
+    return list((corpus.get("config") or {}).get("domains") or DOMAINS)
+
+
+def _require_valid_config(definitions: dg.Definitions, run_config: dict[str, Any]) -> None:
+    """Raise LexError for the first field that some job would refuse, before anything runs."""
+    import dagster as dg
+
+    _require_known_assets(definitions, run_config)
+    for name in ("ingest", "assemble", "train"):
+        job = definitions.resolve_job_def(name)
+        try:
+            dg.validate_run_config(job, _config_for(job, run_config))
+        except dg.DagsterInvalidConfigError as error:
+            problem = " ".join(error.errors[0].message.split())
+            raise LexError(f"run config of {name}: {problem}") from error
+    unknown = sorted(set(chosen_domains(run_config)) - set(DOMAINS))
+    if unknown:
+        raise LexError(f"run config: domain {unknown[0]!r} is not known; choose from {', '.join(DOMAINS)}")
 
 
 def _require_known_assets(definitions: dg.Definitions, run_config: dict[str, Any]) -> None:
@@ -136,7 +163,7 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
             if failure.user_failure_data and failure.user_failure_data.description:
                 return f"{event.step_key}: {failure.user_failure_data.description}"
             error = failure.error and (failure.error.cause or failure.error)
-            return f"{event.step_key}: {error.message.strip() if error else event.message}"
+            return f"{event.step_key}: {' '.join((error.message if error else event.message or '').split())}"
     return "the run failed; open it in the Dagster UI (make ui)"
 
 
@@ -189,10 +216,55 @@ def _interval(row: dict[str, Any]) -> str:
 
 def _prepare_instance() -> Path:
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path("data/dagster").resolve())))
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not (home / "dagster.yaml").exists():
+            shutil.copyfile(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
+    except OSError as error:
+        raise LexError(f"{home}: cannot write ({error.strerror}); choose another folder with DAGSTER_HOME") from error
     return home
+
+
+@contextmanager
+def _only_pipeline(home: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance in `home`, for one pipeline at a time: whatever an earlier one left unfinished is then known dead."""
+    import dagster as dg
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(home / "pipeline.lock", timeout=0), dg.DagsterInstance.get() as instance:
+            close_left_runs(instance)
+            yield instance
+    except Timeout:
+        raise LexError(f"{home}: another pipeline is running; wait for it or set another DAGSTER_HOME") from None
+
+
+def close_left_runs(instance: dg.DagsterInstance) -> None:
+    """Mark runs of a killed pipeline as failed and free their pool slots, which the next run would wait for for ever."""
+    import dagster as dg
+    from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+
+    left = dg.RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES), tags={OWN_TAG: "true"})
+    for run in instance.get_runs(left):
+        instance.report_run_failed(run, "the pipeline's process was killed")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def read_run_config(path: Path | None) -> dict[str, Any]:
+    """The run config in a YAML file, `{}` without one. Raises LexError when it is missing or not a mapping with `ops`."""
+    if path is None:
+        return {}
+    try:
+        config = yaml.safe_load(path.read_text("utf-8")) or {}
+    except OSError as error:
+        raise LexError(f"run config {path}: {error.strerror}; give the path of a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LexError(
+            f"run config {path}: not YAML ({' '.join(str(error).split())[:120]}); correct the file"
+        ) from None
+    if not isinstance(config, dict) or set(config) - {"ops"} or not isinstance(config.get("ops", {}), dict):
+        raise LexError(f"run config {path}: expected `ops:` with a mapping below; see configs/demo.yaml")
+    return config
 
 
 def main(
@@ -206,7 +278,7 @@ def main(
     try:
         _run(raw, store, config, workers, tuple(exclude or ()))
     except LexError as error:
-        console.print(f"[red]실패 · failed[/red] {error}", soft_wrap=True)
+        console.print(f"[red]실패 · failed[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print(
@@ -216,17 +288,15 @@ def main(
 
 
 def _run(raw: Path, store: Path, config: Path | None, workers: int, exclude: tuple[str, ...]) -> None:
-    _prepare_instance()
+    run_config = read_run_config(config)
+    home = _prepare_instance()
     _require_writable(store)
     prepared = unpacked(raw.resolve(), store.resolve() / "raw", exclude, progress=console.print)
     os.environ |= {"LEX_RAW": str(prepared), "LEX_STORE": str(store.resolve()), "LEX_WORKERS": str(workers)}
-    run_config = yaml.safe_load(config.read_text("utf-8")) if config else {}
-    import dagster as dg
-
-    with MemoryMeter().running() as meter:
-        costs = run_pipeline(dg.DagsterInstance.get(), run_config, meter)
+    with _only_pipeline(home) as instance, MemoryMeter().running() as meter:
+        costs = run_pipeline(instance, run_config, meter)
     print_costs(costs)
-    for domain in DOMAINS:
+    for domain in chosen_domains(run_config):
         print_comparison(domain, store.resolve())
 
 

@@ -10,7 +10,7 @@ from lex_assets.assets.describe import column_lineage, counts, data_version, mar
 from lex_assets.assets.progress import progress_log
 from lex_assets.passages.build import PassageConfig, build_passages
 from lex_assets.resources.raw import RawDocumentsResource
-from lex_assets.schemas import DOCUMENTS, PASSAGES
+from lex_assets.schemas import DOCUMENTS, PASSAGES, LexError
 
 QUARANTINE_SHOWN = 50
 
@@ -31,6 +31,8 @@ def raw_documents(context: dg.AssetExecutionContext, raw: RawDocumentsResource) 
         workers=raw.workers,
         progress=progress_log(context.log, "읽기 · reading"),
     )
+    if found.documents.is_empty():
+        raise LexError(_nothing_found(raw, context.partition_key, found.quarantine))
     tables = {"documents": found.documents, "quarantine": found.quarantine}
     shown = found.documents.drop("tree", "meta")
     return dg.MaterializeResult(
@@ -45,6 +47,14 @@ def raw_documents(context: dg.AssetExecutionContext, raw: RawDocumentsResource) 
                 found.quarantine.columns, found.quarantine.head(QUARANTINE_SHOWN).rows()
             ),
         },
+    )
+
+
+def _nothing_found(raw: RawDocumentsResource, domain: str, quarantine: pl.DataFrame) -> str:
+    first = f", the first {' '.join(quarantine.row(0))}" if quarantine.height else ""
+    return (
+        f"raw folder {raw.path} holds no document of domain {domain} ({quarantine.height} quarantined{first}); add some, "
+        "correct the domain rules, or name the other domains in the run config of corpus"
     )
 
 
