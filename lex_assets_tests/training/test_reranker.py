@@ -15,7 +15,7 @@ from lex_assets.training.lora import GradientCheck, assert_trainable, attach_lor
 from lex_assets.training.metrics import rank_metrics
 from lex_assets.training.reranker import RerankerTask, train_reranker
 
-FAST = {"epochs": 3, "learning_rate": 5e-3, "random_share": 0.0, "patience": 0, "evaluations": 3}
+FAST = {"epochs": 3, "max_steps": 14, "learning_rate": 5e-3, "random_share": 0.0, "patience": 0, "evaluations": 3}
 
 
 def train(toy, base: Path, out_dir: Path, **options):

@@ -160,7 +160,7 @@ def test_run_at_chance_fails_and_leaves_nothing(toy, bi_encoder_folder, tmp_path
     """No learning rate to speak of: the pattern is named and no half-trained folder is left."""
     before = sorted(tmp_path.iterdir())
     with pytest.raises(TrainingError, match=r"no convergence.*raise learning_rate"):
-        train(toy, bi_encoder_folder, tmp_path / "a", learning_rate=1e-12, temperature=1.0)
+        train(toy, bi_encoder_folder, tmp_path / "a", learning_rate=1e-12, temperature=1.0, max_steps=12)
     assert sorted(tmp_path.iterdir()) == before
 
 
