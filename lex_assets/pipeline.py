@@ -85,6 +85,7 @@ def run_pipeline(instance: dg.DagsterInstance, run_config: dict[str, Any], meter
     definitions = defs()
     domains = chosen_domains(run_config)
     _require_valid_config(definitions, run_config)
+    _require_resources()
     costs: list[StageCost] = []
     plan = [("ingest", d) for d in domains] + [("assemble", "")] + [("train", d) for d in domains]
     for job_name, partition in plan:
@@ -93,7 +94,7 @@ def run_pipeline(instance: dg.DagsterInstance, run_config: dict[str, Any], meter
         result = _executed(job, instance, partition, _config_for(job, run_config))
         costs += _costs(instance, result.run_id, partition, meter)
         if not result.success:
-            raise LexError(_cause(result))
+            raise _failure(result)
     return costs
 
 
@@ -116,8 +117,12 @@ def _executed(
 
 def chosen_domains(run_config: dict[str, Any]) -> list[str]:
     """The domains that the corpus is declared to hold, all of them by default: the ones to ingest and to train."""
-    corpus = run_config.get("ops", {}).get("corpus") or {}
-    return list((corpus.get("config") or {}).get("domains") or DOMAINS)
+    return list(_given(_given(_given(run_config, "ops"), "corpus"), "config").get("domains") or DOMAINS)
+
+
+def _given(config: Any, name: str) -> dict[str, Any]:
+    value = config.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _require_valid_config(definitions: dg.Definitions, run_config: dict[str, Any]) -> None:
@@ -135,6 +140,18 @@ def _require_valid_config(definitions: dg.Definitions, run_config: dict[str, Any
     unknown = sorted(set(chosen_domains(run_config)) - set(DOMAINS))
     if unknown:
         raise LexError(f"run config: domain {unknown[0]!r} is not known; choose from {', '.join(DOMAINS)}")
+
+
+def _require_resources() -> None:
+    """Raise LexError for a model folder or a device that is not there, before hours are spent on the way to it."""
+    from lex_assets.definitions import resources
+    from lex_assets.models.presets import reranker_preset, retriever_preset
+
+    given: dict[str, Any] = resources()
+    models, gpu = given["models"], given["gpu"]
+    retriever_preset(models.retriever)
+    reranker_preset(models.reranker)
+    gpu.verified()
 
 
 def _require_known_assets(definitions: dg.Definitions, run_config: dict[str, Any]) -> None:
@@ -155,6 +172,14 @@ def _costs(instance: dg.DagsterInstance, run_id: str, partition: str, meter: Mem
     return [StageCost(step, partition, end - start, meter.peak_mib(start, end)) for start, end, step in done]
 
 
+def _failure(result: dg.ExecuteInProcessResult) -> BaseException:
+    """What ended the run; Dagster reports Ctrl-C as a failure of the step that it hit."""
+    failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    if any(error and error.cls_name == "DagsterExecutionInterruptedError" for error in failures):
+        return KeyboardInterrupt()
+    return LexError(_cause(result))
+
+
 def _cause(result: dg.ExecuteInProcessResult) -> str:
     """The first failure in one line; a defect is named by its own error, not by Dagster's wrapper."""
     for event in result.all_events:
@@ -163,7 +188,8 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
             if failure.user_failure_data and failure.user_failure_data.description:
                 return f"{event.step_key}: {failure.user_failure_data.description}"
             error = failure.error and (failure.error.cause or failure.error)
-            return f"{event.step_key}: {' '.join((error.message if error else event.message or '').split())}"
+            line = " ".join((error.message if error else event.message or "").split())
+            return f"{event.step_key}: {line.removeprefix(f'{LexError.__module__}.{LexError.__name__}: ')}"
     return "the run failed; open it in the Dagster UI (make ui)"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
 import dagster as dg
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from lex_assets.partitions import domain_partitions
@@ -69,6 +69,17 @@ def reporting_failures(compute: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+class StageConfig(dg.Config):
+    """Run config whose values are refused in one line, where pydantic writes several and a link."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            name = type(self).__name__
+            raise dg.Failure(f"{name}: {_first_problem(error)}; correct the run config", allow_retries=False) from error
+
+
 def run_config(settings: type) -> type[dg.Config]:
     """The Dagster run config of a core settings class: the same fields, defaults and descriptions, written once.
 
@@ -76,7 +87,7 @@ def run_config(settings: type) -> type[dg.Config]:
     values when `core_settings` builds it.
     """
     fields: dict[str, Any] = {name: (_config_type(kind), default) for name, kind, default in _fields(settings)}
-    return create_model(f"{settings.__name__}Run", __base__=dg.Config, __doc__=settings.__doc__, **fields)
+    return create_model(f"{settings.__name__}Run", __base__=StageConfig, __doc__=settings.__doc__, **fields)
 
 
 def core_settings(config: dg.Config, settings: type) -> Any:

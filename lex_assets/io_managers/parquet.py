@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from lex_assets.registry.stages import rename_unless_there
+from lex_assets.registry.stages import appearing
 from lex_assets.resources.store import StoreResource
 from lex_assets.schemas import LexError, frame_hash
 
@@ -78,11 +78,9 @@ def write_tables(folder: Path, tables: Tables) -> None:
     version = frame_hash(*(tables[name] for name in sorted(tables)))[:16]
     target = folder / version
     if not target.exists():
-        staging = folder / f".{version}.{uuid.uuid4().hex[:8]}"
-        staging.mkdir(parents=True)
-        for name, frame in tables.items():
-            frame.write_parquet(staging / f"{name}.parquet", compression="zstd")
-        rename_unless_there(staging, target)
+        with appearing(target) as staging:
+            for name, frame in tables.items():
+                frame.write_parquet(staging / f"{name}.parquet", compression="zstd")
     _publish(folder, version)
     _prune(folder, keep=version)
 

@@ -11,7 +11,8 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,18 +45,24 @@ def run_stage(root: Path, stage: str, key: str, compute: Callable[[Path], None])
 
     Raises LexError when `root` is not writable; what `compute` raises passes through and leaves nothing behind.
     """
-    folder = root / stage
-    target = folder / key
+    target = root / stage / key
     if target.exists():
         return StageResult(target, key, reused=True)
-    staging = _staging(folder, key)
-    try:
+    with appearing(target) as staging:
         compute(staging)
+    return StageResult(target, key, reused=False)
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A folder to fill that becomes `target` by one rename when the body ends; nothing is left when the body raises."""
+    staging = _staging(target.parent, target.name)
+    try:
+        yield staging
         rename_unless_there(staging, target)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    return StageResult(target, key, reused=False)
 
 
 def rename_unless_there(staging: Path, target: Path) -> None:
