@@ -214,7 +214,7 @@ def test_embeddings_are_read_without_pickle(
 def test_report_shows_the_published_report(tmp_path: Path) -> None:
     folder = tmp_path / "stages" / "eval_report" / "abc" / "report"
     folder.parent.mkdir(parents=True)
-    made_up.run_of().write(folder)
+    made_up.report(n=60).write(folder)
     write_tables(
         tmp_path / "tables" / "eval_report" / "law",
         {"report": pl.DataFrame({"path": [str(folder.relative_to(tmp_path))]})},
