@@ -19,6 +19,7 @@ from lex_assets.registry.adapters import folder_hash
 from lex_assets.registry.candidate import Registry
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import Device, GpuResource
+from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
 from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, RUN, frame_hash
@@ -35,6 +36,7 @@ def eval_report(
     store: StoreResource,
     models: BaseModelsResource,
     gpu: GpuResource,
+    lexical: LexicalSearchResource,
     split: dict[str, Any],
     synthetic_qa: dict[str, Any],
     corpus: dict[str, Any],
@@ -57,15 +59,19 @@ def eval_report(
         **{f"{kind}_base": identity for kind, identity in models.identities().items()},
         **{f"{kind}_adapter": row["weights_hash"][:16] for kind, row in adapters.items()},
         **({"champion": champion.version} if champion else {}),
+        "lexical": lexical.version(),
     }
 
     def compute(folder: Path) -> None:
         from lex_assets.evaluation.systems import rank_systems
+        from lex_assets.retrieval.search import corpus_texts
 
+        texts = corpus_texts(passages)
+        index = lexical.build(domain, list(texts), list(texts.values()))
         with gpu.held() as device:
             stacks = _stacks(device, models, adapter_folders(store, adapters), champion)
             progress = staged_progress_log(context.log)
-            ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress)
+            ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress, index)
         ranked.runs.write_parquet(folder / "run.parquet", compression="zstd")
         fusions = {f"fusion_{system}": f"{f.method} {f.weight:.2f}" for system, f in ranked.fusions.items()}
         report = build_report(

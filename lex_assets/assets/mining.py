@@ -20,6 +20,7 @@ from lex_assets.partitions import domain_partitions
 from lex_assets.registry.candidate import Registry
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
+from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
 from lex_assets.schemas import CITATIONS, DOMAINS, QRELS, QUERIES, TRIPLETS, content_hash, frame_hash
@@ -50,6 +51,7 @@ def hard_negative_triplets(
     store: StoreResource,
     models: BaseModelsResource,
     gpu: GpuResource,
+    lexical: LexicalSearchResource,
     training_queries: dict[str, Any],
     corpus: dict[str, Any],
     citation_graph: dict[str, Any],
@@ -66,16 +68,21 @@ def hard_negative_triplets(
         "corpus": frame_hash(passages),
         "citations": frame_hash(citations),
         "mining_model": mining_version(registry, context.partition_key, models),
+        "lexical": lexical.version(),
     }
 
     def compute(folder: Path) -> None:
         from lex_assets.mining.with_models import mine_with_models
+        from lex_assets.retrieval.search import corpus_texts
 
+        texts = corpus_texts(passages)
+        index = lexical.build(context.partition_key, list(texts), list(texts.values()))
         with gpu.held() as device:
             retriever, reranker = models.load(device, registry.champion_folders(context.partition_key))
             mined = mine_with_models(
                 queries, qrels, passages, retriever, reranker, settings,
                 citations=citations, cache_dir=store.embeddings, progress=staged_progress_log(context.log),
+                lexical=index,
             )  # fmt: skip
         mined.triplets.write_parquet(folder / "triplets.parquet")
         mined.candidates.write_parquet(folder / "candidates.parquet")

@@ -18,7 +18,7 @@ from lex_assets.evaluation.metrics import per_query
 from lex_assets.mining.pools import OWN_DOCUMENT_ORIGINS
 from lex_assets.retrieval.fusion import LearntFusion, fuse, learn_weight
 from lex_assets.retrieval.search import Searcher, rerank_run
-from lex_assets.retrieval.types import Encoder, Hits, PairScorer, hits_to_run, run_to_hits
+from lex_assets.retrieval.types import Encoder, Hits, LexicalSearch, PairScorer, hits_to_run, run_to_hits
 from lex_assets.schemas import LexError, content_hash
 
 BM25 = "bm25"
@@ -33,7 +33,9 @@ class SystemsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     depth: int = Field(default=100, ge=10, description="질의당 검색 결과 수. Passages retrieved per query and system.")
-    rerank_depth: int = Field(default=30, ge=1, description="재순위할 후보 수. Candidates of the hybrid that are reranked.")
+    rerank_depth: int = Field(
+        default=30, ge=1, description="재순위할 후보 수. Candidates of the hybrid that are reranked."
+    )
     valid_queries: int = Field(
         default=200, ge=1, description="결합 가중치를 배우는 질의 수. Validation queries for fusion weights."
     )
@@ -96,22 +98,24 @@ def rank_systems(
     config: SystemsConfig | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
+    lexical: LexicalSearch | None = None,
 ) -> Ranked:
     """Rank every query that is not for training with BM25 and with each stack.
 
     queries: QUERIES of one domain, any set; `valid` teaches the fusion, `promotion` and `test` are ranked ·
-    corpus: PASSAGES of that domain, searched whole. Raises LexError when there is nothing to rank.
+    corpus: PASSAGES of that domain, searched whole · lexical: an index over `corpus` to use
+    instead of an embedded one that is built here. Raises LexError when there is nothing to rank.
     """
     config, tell = config or SystemsConfig(), progress or (lambda stage, done, total: None)
     bench = _Bench.of(queries, qrels, corpus, config)
-    lexical_search = Searcher(corpus, cache_dir=cache_dir)
-    lexical = bench.hits(lexical_search, "lexical")
-    ranked = Ranked(bench.run(lexical, BM25))
+    lexical_search = Searcher(corpus, lexical=lexical, cache_dir=cache_dir)
+    bm25 = bench.hits(lexical_search, "lexical")
+    ranked = Ranked(bench.run(bm25, BM25))
     for done, stack in enumerate(stacks):
         tell(f"평가 · evaluating {stack.name}", done, len(stacks))
         searcher = Searcher(corpus, stack.encoder, lexical_search.lexical, cache_dir)
         dense = bench.hits(searcher, "dense")
-        hybrid = bench.fused(ranked, stack.hybrid, lexical, dense)
+        hybrid = bench.fused(ranked, stack.hybrid, bm25, dense)
         reranked = bench.reranked(stack, hybrid)
         final = bench.fused(ranked, stack.reranked, [hits[: config.rerank_depth] for hits in hybrid], reranked)
         runs = [(dense, stack.dense), (hybrid, stack.hybrid), (final, stack.reranked)]

@@ -14,7 +14,7 @@ from lex_assets.mining.mine import Mined, Progress, citation_neighbours, mine_ha
 from lex_assets.mining.pools import DenseSearch
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.search import corpus_texts
-from lex_assets.retrieval.types import Encoder, PairScorer
+from lex_assets.retrieval.types import Encoder, LexicalSearch, PairScorer
 
 
 def mine_with_models(
@@ -28,16 +28,22 @@ def mine_with_models(
     citations: pl.DataFrame | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
+    lexical: LexicalSearch | None = None,
 ) -> Mined:
-    """`mine_hard_negatives` with BM25 and `encoder`; `citations` widen the margin of cited neighbours."""
-    texts = corpus_texts(corpus)
+    """`mine_hard_negatives` with BM25 and `encoder`; `citations` widen the margin of cited neighbours.
+
+    lexical: an index over `corpus` to use instead of an embedded one that is built here.
+    """
+    if lexical is None:
+        texts = corpus_texts(corpus)
+        lexical = LexicalIndex.build(list(texts), list(texts.values()))
     dense = DenseSearch.encode(encoder, queries, corpus, cache_dir)
     neighbours = {} if citations is None else citation_neighbours(citations, corpus)
     return mine_hard_negatives(
         queries,
         qrels,
         corpus,
-        LexicalIndex.build(list(texts), list(texts.values())),
+        lexical,
         dense,
         reranker,
         config,
