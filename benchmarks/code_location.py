@@ -26,7 +26,9 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, ",".jo
 def measure(body: str) -> tuple[float, float, str]:
     """Median seconds and peak MiB of `body` in a fresh interpreter, and the heavy modules that it loaded."""
     code = MEASURE.format(body=body, heavy=HEAVY)
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(RUNS)]
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(RUNS)
+    ]
     rows = [run.stdout.split() for run in runs]
     return (
         statistics.median(float(row[0]) for row in rows),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
 
 MEMORY_SAMPLE_S = 0.05
 MIB = 2**20
+LOG_WIDTH = 140  # columns where the output is not a terminal
 OWN_TAG = "lex_assets/pipeline"
 
 REGIME_NAMES = {"unseen_query": "처음 보는 질문 · unseen query", "unseen_law": "처음 보는 법 · unseen law"}
-VERDICTS = {"better": "나음 · better", "worse": "나쁨 · worse", "insufficient": "증거 부족 · insufficient evidence"}
+VERDICTS = {"better": "나음 · better", "worse": "나쁨 · worse", "insufficient": "증거 부족 · insufficient"}
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 @dataclass
@@ -70,12 +72,13 @@ class MemoryMeter:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one asset took in one run."""
+    """What one step took in one run: an asset, or one of its checks."""
 
     asset: str
     partition: str
     seconds: float
     peak_mib: float
+    is_check: bool
 
 
 def run_pipeline(instance: dg.DagsterInstance, run_config: dict[str, Any], meter: MemoryMeter) -> list[StageCost]:
@@ -92,7 +95,7 @@ def run_pipeline(instance: dg.DagsterInstance, run_config: dict[str, Any], meter
         console.print(f"[bold]▶ {job_name}[/bold] {partition}")
         job = definitions.resolve_job_def(job_name)
         result = _executed(job, instance, partition, _config_for(job, run_config))
-        costs += _costs(instance, result.run_id, partition, meter)
+        costs += _costs(instance, result, partition, meter)
         if not result.success:
             raise _failure(result)
     return costs
@@ -166,10 +169,15 @@ def _config_for(job: dg.JobDefinition, run_config: dict[str, Any]) -> dict[str, 
     return {"ops": {name: config for name, config in run_config.get("ops", {}).items() if name in names}}
 
 
-def _costs(instance: dg.DagsterInstance, run_id: str, partition: str, meter: MemoryMeter) -> list[StageCost]:
-    spans = [(s.step_key, s.start_time or 0.0, s.end_time or 0.0) for s in instance.get_run_step_stats(run_id)]
-    done = sorted((start, end, step) for step, start, end in spans if end)
-    return [StageCost(step, partition, end - start, meter.peak_mib(start, end)) for start, end, step in done]
+def _costs(
+    instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult, partition: str, meter: MemoryMeter
+) -> list[StageCost]:
+    spans = [(s.step_key, s.start_time or 0.0, s.end_time or 0.0) for s in instance.get_run_step_stats(result.run_id)]
+    made = {e.step_key for e in result.all_events if e.event_type_value == "ASSET_MATERIALIZATION"}
+    return [
+        StageCost(step, partition, end - start, meter.peak_mib(start, end), is_check=step not in made)
+        for start, end, step in sorted((start, end, step) for step, start, end in spans if end)
+    ]
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> BaseException:
@@ -194,10 +202,11 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
 
 
 def print_costs(costs: list[StageCost]) -> None:
-    """Wall time and peak memory of every asset."""
+    """Wall time and peak memory of every asset; checks only count in the total."""
     table = Table("자산 · asset", "도메인 · domain", "초 · s", "최대 MiB · peak MiB", title="소요 · cost")
     for cost in costs:
-        table.add_row(cost.asset, cost.partition or "-", f"{cost.seconds:.1f}", f"{cost.peak_mib:.0f}")
+        if not cost.is_check:
+            table.add_row(cost.asset, cost.partition or "-", f"{cost.seconds:.1f}", f"{cost.peak_mib:.0f}")
     table.add_row("합계 · total", "", f"{sum(c.seconds for c in costs):.1f}", f"{max(c.peak_mib for c in costs):.0f}")
     console.print(table)
 
@@ -237,6 +246,8 @@ def _figure(value: float | None) -> str:
 def _interval(row: dict[str, Any]) -> str:
     if row["difference"] is None:
         return "-"
+    if row["low"] is None or row["high"] is None:  # too few independent groups for an interval
+        return f"{row['difference']:+.3f} [-∞, +∞]"
     return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
 
 

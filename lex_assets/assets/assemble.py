@@ -1,6 +1,5 @@
 """Assemble, all domains at once: the corpus, the citation graph, labelled queries and their split."""
 
-
 import dagster as dg
 import polars as pl
 from pydantic import Field
@@ -24,7 +23,9 @@ Partitions = dict[str, Tables]
 class CorpusRun(dg.Config):
     """Which domains make up the corpus."""
 
-    domains: list[str] = Field(default=list(DOMAINS), description="말뭉치에 넣을 도메인. Domains that enter the corpus.")
+    domains: list[str] = Field(
+        default=list(DOMAINS), description="말뭉치에 넣을 도메인. Domains that enter the corpus."
+    )
 
 
 @stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)

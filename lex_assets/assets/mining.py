@@ -11,12 +11,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from lex_assets.assets.assemble import domain_passages
+from lex_assets.assets.assemble import domain_passages, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import data_version, markdown_table, stage_metadata, table_metadata
 from lex_assets.assets.progress import staged_progress_log
 from lex_assets.mining.config import MiningConfig
 from lex_assets.partitions import domain_partitions
+from lex_assets.queries.split import held_out_families
 from lex_assets.registry.candidate import Registry
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
@@ -55,6 +56,7 @@ def hard_negative_triplets(
     training_queries: dict[str, Any],
     corpus: dict[str, Any],
     citation_graph: dict[str, Any],
+    split: dict[str, Any],
 ) -> dg.MaterializeResult:
     """정답이 아니면서 헷갈리는 단락. BM25 and dense pools, filtered for false negatives, every rank and score kept."""
     settings = core_settings(config, MiningConfig)
@@ -62,8 +64,10 @@ def hard_negative_triplets(
     qrels = QRELS.validate(training_queries["qrels"].collect())
     passages = domain_passages(corpus, context.partition_key)
     citations = CITATIONS.validate(citation_graph["citations"].collect())
+    held_out = held_out_families(passages, split_settings(split))
     registry = Registry(store.registry)
     inputs = {
+        "held_out": ",".join(sorted(held_out)),
         "queries": frame_hash(queries, qrels),
         "corpus": frame_hash(passages),
         "citations": frame_hash(citations),
@@ -82,7 +86,7 @@ def hard_negative_triplets(
             mined = mine_with_models(
                 queries, qrels, passages, retriever, reranker, settings,
                 citations=citations, cache_dir=store.embeddings, progress=staged_progress_log(context.log),
-                lexical=index,
+                lexical=index, held_out_families=held_out,
             )  # fmt: skip
         mined.triplets.write_parquet(folder / "triplets.parquet")
         mined.candidates.write_parquet(folder / "candidates.parquet")

@@ -5,6 +5,7 @@ For callers that have a retriever and a reranker rather than indices: the asset,
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 
 import polars as pl
@@ -29,10 +30,12 @@ def mine_with_models(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     lexical: LexicalSearch | None = None,
+    held_out_families: Set[str] = frozenset(),
 ) -> Mined:
     """`mine_hard_negatives` with BM25 and `encoder`; `citations` widen the margin of cited neighbours.
 
-    lexical: an index over `corpus` to use instead of an embedded one that is built here.
+    lexical: an index over `corpus` to use instead of an embedded one that is built here · held_out_families: law families
+    that the unseen-law regime keeps out of training, as negatives too.
     """
     if lexical is None:
         texts = corpus_texts(corpus)
@@ -49,4 +52,5 @@ def mine_with_models(
         config,
         progress,
         neighbours=neighbours,
+        held_out_families=held_out_families,
     )

@@ -106,8 +106,8 @@ _RETRIEVERS = (
         BUILTIN,
         str(BUILTIN_DIR / "retriever"),
         licence="Apache-2.0",
-        query_max_length=128,
-        passage_max_length=256,
+        query_max_length=64,
+        passage_max_length=128,
         precision="float32",
     ),
     RetrieverPreset(
@@ -139,7 +139,7 @@ _RETRIEVERS = (
     ),
 )
 _RERANKERS = (
-    RerankerPreset(BUILTIN, str(BUILTIN_DIR / "reranker"), licence="Apache-2.0", max_length=256, precision="float32"),
+    RerankerPreset(BUILTIN, str(BUILTIN_DIR / "reranker"), licence="Apache-2.0", max_length=160, precision="float32"),
     RerankerPreset(
         "BAAI/bge-reranker-v2-m3",
         "BAAI/bge-reranker-v2-m3",

@@ -87,6 +87,12 @@ def family_is_held_out(family: str, seed: int, fraction: float = 0.15) -> bool:
     return draw("family", family, seed) < fraction
 
 
+def held_out_families(corpus: pl.DataFrame, config: SplitConfig) -> frozenset[str]:
+    """The law families of `corpus` (PASSAGES) that the unseen-law regime keeps out of training."""
+    families = corpus.filter(pl.col("source_type").is_in(LAW_TYPES))["family"].unique()
+    return frozenset(f for f in families if family_is_held_out(f, config.seed, config.held_out))
+
+
 def is_training_document(document: Document, config: SplitConfig, groups: Mapping[str, str] | None = None) -> bool:
     """Whether a base model may be trained on this document.
 

@@ -61,7 +61,9 @@ class GpuResource(dg.ConfigurableResource):
         description=f"장치 프로필: {', '.join(PROFILES)}. Device profile; `cpu` must be asked for, nothing is guessed.",
     )
     index: int = Field(default=0, ge=0, description="CUDA 장치 번호. CUDA device index.")
-    lock_timeout_s: float = Field(default=3600, gt=0, description="장치를 기다리는 시간(초). Seconds to wait for the device.")
+    lock_timeout_s: float = Field(
+        default=3600, gt=0, description="장치를 기다리는 시간(초). Seconds to wait for the device."
+    )
 
     def verified(self) -> Device:
         """The device, after its name, capability and free memory were checked. Raises LexError with the cause."""

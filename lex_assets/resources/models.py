@@ -23,9 +23,12 @@ class BaseModelsResource(dg.ConfigurableResource):
     """Frozen weights under the adapters: a preset's name, a Hugging Face id, or a local folder."""
 
     retriever: str = Field(default="builtin", description="검색 기반 모델. Preset, hub id or folder of the bi-encoder.")
-    reranker: str = Field(default="builtin", description="재순위 기반 모델. Preset, hub id or folder of the cross-encoder.")
+    reranker: str = Field(
+        default="builtin", description="재순위 기반 모델. Preset, hub id or folder of the cross-encoder."
+    )
     trust_remote_code: bool = Field(
-        default=False, description="모델 저장소의 코드 실행 허용 여부. Whether code that comes with a hub model may run."
+        default=False,
+        description="모델 저장소의 코드 실행 허용 여부. Whether code that comes with a hub model may run.",
     )
 
     def presets(self) -> dict[str, RetrieverPreset | RerankerPreset]:

@@ -11,7 +11,8 @@ class RawDocumentsResource(dg.ConfigurableResource):
 
     root: str = Field(default="data/sample", description="원문 폴더. Folder that is read recursively.")
     domain_rules: str = Field(
-        default="", description="도메인 규칙 YAML 경로; 비우면 기본 규칙. Domain rule file; empty means the packaged one."
+        default="",
+        description="도메인 규칙 YAML 경로; 비우면 기본 규칙. Domain rule file; empty means the packaged one.",
     )
     workers: int = Field(default=1, ge=1, description="파일을 읽는 프로세스 수. Processes that parse files.")
 

@@ -169,7 +169,9 @@ def test_every_text_of_a_tree_reaches_a_passage_within_the_limit(tree: Any) -> N
         return Unit(kinds[0], str(number), text=" ".join(text.split()), children=children)
 
     article = unit(tree, ["조", "항", "호", "목"])
-    table = build_passages(frame(Document("LAW_1", "law", "법", Unit("root", children=[article]))), PassageConfig(max_characters=120))
+    table = build_passages(
+        frame(Document("LAW_1", "law", "법", Unit("root", children=[article]))), PassageConfig(max_characters=120)
+    )
     whole = "".join("".join(table["text"].to_list()).split())
     assert table["text"].str.len_chars().max() is None or table["text"].str.len_chars().max() <= 120 * 2
     for below in article.walk():

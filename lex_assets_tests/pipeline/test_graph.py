@@ -90,7 +90,11 @@ def test_metadata_shows_rows_columns_lineage_and_plots(world: World) -> None:
 
 def test_an_unchanged_rerun_reuses_every_expensive_stage(world: World) -> None:
     def versions() -> dict[str, str]:
-        return {str(p): (p / "CURRENT").read_text() for p in sorted((world.store / "tables").rglob("*")) if (p / "CURRENT").exists()}
+        return {
+            str(p): (p / "CURRENT").read_text()
+            for p in sorted((world.store / "tables").rglob("*"))
+            if (p / "CURRENT").exists()
+        }
 
     before = versions()
     world.run()
