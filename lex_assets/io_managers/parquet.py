@@ -34,7 +34,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Tables) -> None:
         """Write and publish `obj`. Raises LexError when the store is not writable."""
-        partition = context.partition_key if context.has_partition_key else None
+        partition = context.asset_partition_key if context.has_asset_partitions else None
         folder = self._folder(context.asset_key, partition)
         try:
             write_tables(folder, obj)
