@@ -166,7 +166,10 @@ def _require_known_assets(definitions: dg.Definitions, run_config: dict[str, Any
 
 def _config_for(job: dg.JobDefinition, run_config: dict[str, Any]) -> dict[str, Any]:
     names = {node.name for node in job.nodes}
-    return {"ops": {name: config for name, config in run_config.get("ops", {}).items() if name in names}}
+    return {
+        "ops": {name: config for name, config in run_config.get("ops", {}).items() if name in names},
+        "loggers": {"console": {"config": {"log_level": "INFO"}}},  # every event is in the UI; here, what a person reads
+    }
 
 
 def _costs(
