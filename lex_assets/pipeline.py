@@ -168,7 +168,9 @@ def _config_for(job: dg.JobDefinition, run_config: dict[str, Any]) -> dict[str, 
     names = {node.name for node in job.nodes}
     return {
         "ops": {name: config for name, config in run_config.get("ops", {}).items() if name in names},
-        "loggers": {"console": {"config": {"log_level": "INFO"}}},  # every event is in the UI; here, what a person reads
+        "loggers": {
+            "console": {"config": {"log_level": "INFO"}}
+        },  # every event is in the UI; here, what a person reads
     }
 
 
