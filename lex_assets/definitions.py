@@ -47,5 +47,5 @@ def defs() -> dg.Definitions:
         schedules=[weekly_remine],
         sensors=[run_failure_alert, automation],
         resources=resources(),
-        executor=dg.multi_or_in_process_executor,
+        executor=dg.in_process_executor,  # a step in a process of its own would import the model libraries again
     )

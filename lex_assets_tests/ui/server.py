@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-READY_S = 120
+READY_S = 300
 POLL = threading.Event()  # `wait` on it is a bounded pause between polls of a real server
 
 

@@ -59,7 +59,7 @@ def backfill(server: DagsterServer, assets: list[str]) -> str:
         found = server.graphql(STATUS, id=identity)["partitionBackfillOrError"]["status"]
         return found if found in ended else None
 
-    return server.until(status, 240)
+    return server.until(status, 400)
 
 
 def test_backfill_of_three_partitions_from_the_ui(server: DagsterServer) -> None:
