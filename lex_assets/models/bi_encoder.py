@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from lex_assets.models.batching import length_sorted, tokenize, usable_length
 from lex_assets.models.loading import load_adapter, loading_errors, quiet_loading, torch_dtype
-from lex_assets.models.presets import BUILTIN, RetrieverPreset, TemplateMode, retriever_preset
+from lex_assets.models.presets import BUILTIN, BUILTIN_ADAPTER, RetrieverPreset, TemplateMode, retriever_preset
 from lex_assets.models.weights import Adapter, Base, combined_hash, read_training_config
 from lex_assets.schemas import LexError, content_hash
 
@@ -28,18 +28,18 @@ log = logging.getLogger(__name__)
 class BiEncoder:
     """A retriever: base weights, optionally with a LoRA adapter.
 
-    model: a preset's name, a Hugging Face id or a local folder · peft_adapter_path: adapter folder; the lengths and
-    prefixes it was trained with are applied unless given here · template: prefixes; None takes those of the adapter,
-    else the preset's · max_seq_length, query_max_seq_length, passage_max_seq_length: tokens; longer texts are cut and
-    counted in `truncated` · normalize: unit vectors, whose dot product is the cosine · dtype: float32, bfloat16 or
-    float16.
+    model: a preset's name, a Hugging Face id or a local folder; without one, the built-in model and its adapter ·
+    peft_adapter_path: adapter folder; its training lengths and prefixes are applied unless given here ·
+    template: prefixes; None takes those of the adapter, else the preset's ·
+    max_seq_length, query_max_seq_length, passage_max_seq_length: tokens; longer texts are cut and counted in `truncated` ·
+    normalize: unit vectors, so that the dot product is the cosine · dtype: float32, bfloat16 or float16.
 
     Raises LexError for a missing model or adapter, or an adapter of another base.
     """
 
     def __init__(
         self,
-        model: str = BUILTIN,
+        model: str | None = None,
         *,
         peft_adapter_path: str | None = None,
         template: TemplateMode | str | None = None,
@@ -51,7 +51,9 @@ class BiEncoder:
         dtype: str | torch.dtype = "float32",
         trust_remote_code: bool = False,
     ) -> None:
-        self.preset = retriever_preset(str(model))
+        if model is None:
+            peft_adapter_path = peft_adapter_path or str(BUILTIN_ADAPTER)
+        self.preset = retriever_preset(str(model or BUILTIN))
         self.normalize = normalize
         self.dtype = torch_dtype(dtype)
         self.model = _load(self.preset, device, self.dtype, trust_remote_code)

@@ -17,6 +17,8 @@ P = TypeVar("P")
 
 BUILTIN = "builtin"
 BUILTIN_DIR = Path(__file__).parent / "builtin"
+BUILTIN_ADAPTER = BUILTIN_DIR / "retriever_adapter"
+"""The adapter that `BiEncoder()` puts on the built-in retriever: court issue → article, domain `law`."""
 
 ENCODER_LINEARS = ("query", "key", "value", "intermediate.dense", "output.dense")
 """Every linear layer of a BERT-type encoder block (BERT, RoBERTa, XLM-R, ELECTRA) and nothing of the pooler, which gets

@@ -72,3 +72,10 @@ def test_card_names_command_seed_data_and_what_was_left_out(kind):
     for needed in ("benchmarks/train_builtin.py", facts["data_hash"], facts["excluded_documents_hash"], "Apache-2.0"):
         assert needed in card
     assert all(family in card for family in facts["excluded_families"])
+
+
+def test_without_a_name_the_adapter_is_on_and_with_it_the_base_is_alone(encoder):
+    base, question = BiEncoder("builtin"), ["임대차보증금 반환채권의 소멸시효"]
+    assert encoder.adapter is not None
+    assert base.adapter is None
+    assert np.abs(encoder.encode_queries(question) - base.encode_queries(question)).max() > 1e-3
