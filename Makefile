@@ -43,7 +43,8 @@ ci: install ## 한 도메인을 CI 방식으로 실행 (DOMAIN=law) · one domai
 
 test: install lint ## 린트, 타입, 테스트 · lint, types, tests
 	@lex_assets_tests/ui/install_browser.sh
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" lex_assets_tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --ignore lex_assets_tests/ui lex_assets_tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest lex_assets_tests/ui  # alone: its servers do not start below an xdist worker
 
 test-smoke: install ## 1분 안의 점검 · under a minute
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m smoke lex_assets_tests
