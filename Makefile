@@ -7,8 +7,6 @@ DOMAIN ?= law
 RAW ?=
 DATA := $(CURDIR)/data
 
-# `dagster` ignores pyproject.toml in some commands: say the module everywhere.
-export DAGSTER_MODULE_NAME := lex_assets.definitions
 export DAGSTER_DISABLE_TELEMETRY := 1
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
@@ -43,8 +41,7 @@ ci: install ## 한 도메인을 CI 방식으로 실행 (DOMAIN=law) · one domai
 
 test: install lint ## 린트, 타입, 테스트 · lint, types, tests
 	@lex_assets_tests/ui/install_browser.sh
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --ignore lex_assets_tests/ui lex_assets_tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest lex_assets_tests/ui  # alone: its servers do not start below an xdist worker
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" lex_assets_tests
 
 test-smoke: install ## 1분 안의 점검 · under a minute
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m smoke lex_assets_tests

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-READY_S = 300
+WORKSPACE = Path(__file__).parents[2] / "workspace.yaml"
+READY_S = 120
 POLL = threading.Event()  # `wait` on it is a bounded pause between polls of a real server
 
 
@@ -50,8 +51,9 @@ def running_server(home: Path, environment: dict[str, str]) -> Iterator[DagsterS
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "lex_assets.definitions", "-p", str(port)]
-    log = (home / "server.log").open("w")
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(WORKSPACE), "-p", str(port)]
+    log_path = home / "server.log"
+    log = log_path.open("w")
     process = subprocess.Popen(
         command,
         env=os.environ | environment | {"DAGSTER_HOME": str(home)},
@@ -61,7 +63,10 @@ def running_server(home: Path, environment: dict[str, str]) -> Iterator[DagsterS
     )
     server = DagsterServer(f"http://127.0.0.1:{port}")
     try:
-        server.until(lambda: process.poll() is None and _answers(server), READY_S)
+        try:
+            server.until(lambda: process.poll() is None and _answers(server), READY_S)
+        except AssertionError as late:
+            raise AssertionError(f"dagster dev did not start: {log_path.read_text()}") from late
         yield server
     finally:
         os.killpg(process.pid, signal.SIGTERM)
