@@ -8,15 +8,18 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import polars as pl
 import typer
@@ -24,6 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from lex_assets.schemas import DOMAINS, PASSAGES, LexError, content_hash
+
+if TYPE_CHECKING:
+    from lex_assets.sources.download import Downloaded
 
 INTERRUPTED = 130
 
@@ -53,6 +59,17 @@ class Kind(StrEnum):
     passage = "passage"
 
 
+class Source(StrEnum):
+    """What to download."""
+
+    law = "law"
+    admin_rule = "admin_rule"
+    precedent = "precedent"
+    interpretation = "interpretation"
+    constitutional = "constitutional"
+    tribunal = "tribunal"
+
+
 def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
     """`command` that prints a LexError as one line on stderr and exits with 1; 130 after Ctrl-C."""
 
@@ -77,6 +94,37 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="진행 �
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(level)  # on the handler: bm25s sets its own logger to DEBUG
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
+
+
+@app.command()
+@failing_in_one_line
+def download(
+    target: Annotated[Source, typer.Option(help="받을 종류 · what to download")],
+    out_dir: Annotated[Path, typer.Option("--out", help="원문 폴더(DIR/종류/ID.json) · folder of raw documents")],
+    query: Annotated[str, typer.Option(help="이름으로 찾기(비우면 전체) · search by title, empty for all")] = "",
+    since: Annotated[str, typer.Option(help="첫날 YYYYMMDD, 또는 last(지난번 이후) · first day, or last")] = "",
+    until: Annotated[str, typer.Option(help="마지막 날 YYYYMMDD · last day")] = "",
+    limit: Annotated[
+        int | None, typer.Option("--max", min=1, help="새로 받을 최대 건수 · most documents to fetch")
+    ] = None,
+    delay: Annotated[float, typer.Option(min=0, help="요청 사이 간격(초) · seconds between requests")] = 0.5,
+    base_url: Annotated[str, typer.Option(help="API 주소 · address of the API")] = "https://www.law.go.kr/DRF",
+) -> None:
+    """law.go.kr에서 원문 받기 · Download from the law.go.kr API; run again to resume. The key: LAW_GO_KR_KEY."""
+    from lex_assets.sources.download import Wanted
+    from lex_assets.sources.download import download as fetch
+    from lex_assets.sources.law_go_kr import KEY_PARAMETER, TARGETS, LawApi
+    from lex_assets.sources.polite_http import PoliteClient, Secret
+
+    client = PoliteClient(base_url, Secret(KEY_PARAMETER, _law_key()), delay_s=delay)
+    api = LawApi(client, TARGETS[target.value])
+    try:
+        with writing(out_dir, "--out"):
+            done = fetch(api, out_dir, Wanted(query, since, until, limit), progress=_TimeLeft())
+    except KeyboardInterrupt:
+        errors.print("\n같은 명령을 다시 실행하면 이어받습니다 · run the same command to resume", soft_wrap=True)
+        raise
+    _print_download(api.target.label, done)
 
 
 @app.command()
@@ -211,6 +259,64 @@ def report(
         return
     print(read_report(folder).to_markdown())
     print(f"보고서 · report: {page}")
+
+
+def _law_key() -> str:
+    key = os.environ.get("LAW_GO_KR_KEY", "").strip()
+    if not key:
+        raise LexError(
+            "LAW_GO_KR_KEY가 없습니다 · LAW_GO_KR_KEY is not set; apply for a key (OC) at https://open.law.go.kr, then export it"
+        )
+    return key
+
+
+class _TimeLeft:
+    """Progress with the time left on stderr: one line that is rewritten on a terminal, a line in 30 s in a log."""
+
+    _STAGES: ClassVar = {"list": "목록 · list", "documents": "본문 · documents"}
+
+    def __init__(self) -> None:
+        self._stage, self._first, self._began, self._printed = "", 0, 0.0, 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._first, self._began, self._printed = stage, done, now, now
+        if done < total and now - self._printed < (1 if errors.is_terminal else 30):
+            return
+        self._printed = now
+        each_s = (now - self._began) / max(1, done - self._first)
+        left = timedelta(seconds=round(each_s * (total - done)))
+        end = "\r" if errors.is_terminal and done < total else "\n"
+        errors.print(
+            f"{self._STAGES[stage]} {done:,}/{total:,} · 남은 시간 · time left {left}",
+            end=end,
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _print_download(label: str, done: Downloaded) -> None:
+    out.print(
+        f"{label}: 목록 · listed {done.listed:,}  받음 · fetched {done.fetched:,}  이미 있음 · already there {done.already:,}"
+        f"  격리 · quarantined {done.quarantined:,} → {done.folder}",
+        soft_wrap=True,
+    )
+    notes = {
+        f"격리 목록 · quarantine: {done.folder / '.quarantine.jsonl'}": done.quarantined,
+        f"받지 못함, 다음 실행에서 다시 · failed, tried again by the next run: {_some(done.failed)}": done.failed,
+        f"목록이 {done.missing:,}건 모자람, 나중에 다시 실행 · the list is short by {done.missing:,}; run again later": done.missing,
+        f"목록에 더는 없음(폐지 등) · no longer listed (repealed): {_some(done.unlisted)}": done.unlisted,
+        f"목록과 다른 판 {done.other_version:,}건 · came in another version than listed": done.other_version,
+        f"여기까지 다 받음 · complete up to {done.complete_to}": done.complete_to,
+    }
+    for note, holds in notes.items():
+        if holds:
+            errors.print(note, soft_wrap=True, markup=False, highlight=False)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return f"{len(names):,} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
 
 
 def _labelled(runs: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:

@@ -13,42 +13,20 @@ import click
 import numpy as np
 import polars as pl
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from lex_assets.cli import app
 from lex_assets.io_managers.parquet import write_tables
+from lex_assets_tests.commands import done, invoke, refused
 from lex_assets_tests.evaluation import made_up
 from lex_assets_tests.models.conftest import tiny_retriever  # noqa: F401
 from lex_assets_tests.sources import raw as made
 
-COMMANDS = ("ingest", "search", "evaluate", "embed", "report")
+COMMANDS = ("download", "ingest", "search", "evaluate", "embed", "report")
 CORPUS = [
     {"id": "민법-1", "law": "민법", "title": "제750조", "text": "고의로 손해를 가한 자는 배상한다."},
     {"id": "상법-2", "law": "상법", "title": "제24조", "text": "명의를 빌려준 자는 연대하여 변제한다."},
     {"id": 3, "text": "예금자가 청구하면 은행은 예금을 반환한다."},
 ]
 QUERIES = [{"id": "q1", "text": "손해를 가한 자의 배상"}, {"id": 2, "text": "은행 예금 반환"}]
-
-
-def invoke(*arguments: Any) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    return result
-
-
-def done(*arguments: Any) -> str:
-    result = invoke(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def refused(*arguments: Any) -> str:
-    """The one line on stderr of a command that fails."""
-    result = invoke(*arguments)
-    assert result.exit_code == 1, result.output
-    (line,) = result.stderr.strip().splitlines()
-    return line
 
 
 def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
