@@ -33,8 +33,8 @@ from lex_assets.citations.resolve import citation_graph
 from lex_assets.models.presets import BUILTIN_DIR, RERANKERS, RETRIEVERS
 from lex_assets.passages.build import build_passages
 from lex_assets.passages.corpus import build_corpus
+from lex_assets.passages.overlap import contained
 from lex_assets.queries.labelled import labelled_queries
-from lex_assets.queries.overlap import near_duplicates
 from lex_assets.queries.split import (
     LAW_TYPES,
     SplitConfig,
@@ -133,8 +133,9 @@ def _near_copies(corpus: pl.DataFrame, barred: set[str]) -> set[str]:
     """Decisions that share an issue or holding, up to a few words, with a barred one."""
     decisions = corpus.filter(pl.col("source_type") == "precedent")
     owners = decisions["doc_id"].to_list()
-    pairs = near_duplicates(decisions["text"].to_list(), 0.8).select("left", "right").iter_rows()
-    linked = [(owners[left], owners[right]) for left, right in pairs]
+    texts = decisions["text"].to_list()
+    pairs = contained(texts, texts, 0.8).select("text", "within").iter_rows()
+    linked = [(owners[text], owners[within]) for text, within in pairs]
     return {b for a, b in linked if a in barred} | {a for a, b in linked if b in barred}
 
 

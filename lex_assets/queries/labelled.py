@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lex_assets.citations.parse import case_numbers
 from lex_assets.citations.resolve import ArticleIndex
 from lex_assets.passages.ids import article_id
-from lex_assets.queries.overlap import near_duplicates, shingles
+from lex_assets.passages.overlap import near_duplicates, shingles
 from lex_assets.schemas import QRELS, QUERIES, Document, Unit
 
 NAMED, REST = 2, 1
@@ -344,7 +344,7 @@ def _assign_groups(drafts: Sequence[Draft], documents: Sequence[Document], confi
     texts = {(d.text, d.document.doc_id): d for d in issues}
     owners = [doc_id for _, doc_id in texts]
     pairs = near_duplicates([text for text, _ in texts], config.same_group)
-    for left, right in pairs.filter(pl.col("jaccard") >= config.same_group).select("left", "right").iter_rows():
+    for left, right in pairs.select("left", "right").iter_rows():
         groups.union(owners[left], owners[right])
         sisters[owners[left]].add(owners[right])
         sisters[owners[right]].add(owners[left])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lex_assets.queries.overlap import near_duplicates
+from lex_assets.passages.overlap import contained
 from lex_assets.schemas import QUERIES, SETS, Document, LexError
 
 LAW_TYPES = ("law", "admin_rule", "markdown", "interpretation")
@@ -166,17 +166,10 @@ def _held_share(
 
 def _repeats(queries: pl.DataFrame, threshold: float) -> set[str]:
     """Training queries that hold ≥ threshold of an evaluation query's n-grams."""
-    frame = queries.filter(pl.col("set") != DROPPED).select("query_id", "set", "text")
-    train = (frame["set"] == "train").to_list()
-    ids = frame["query_id"].to_list()
-    pairs = near_duplicates(frame["text"].to_list(), threshold)
-    found = set()
-    for left, right, of_left, of_right in pairs.select("left", "right", "of_left", "of_right").iter_rows():
-        if train[left] and not train[right] and of_right >= threshold:
-            found.add(ids[left])
-        elif train[right] and not train[left] and of_left >= threshold:
-            found.add(ids[right])
-    return found
+    train = queries.filter(pl.col("set") == "train")
+    held = queries.filter(~pl.col("set").is_in(["train", DROPPED]))
+    repeating = contained(held["text"].to_list(), train["text"].to_list(), threshold)["within"].unique()
+    return set(train[repeating]["query_id"])
 
 
 def _gold_parents(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from typing import Protocol
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from lex_assets.queries.overlap import near_duplicates
+from lex_assets.passages.overlap import near_duplicates
 from lex_assets.queries.split import (
     DROPPED,
     LAW_TYPES,
@@ -181,8 +181,7 @@ def _without_repeats(
         owners[_key(question.text)].add(rows[question.passage_id]["parent_id"])
     clear = [q for q in questions if len(owners[_key(q.text)]) == 1]
     counts["ambiguous"] = len(questions) - len(clear)
-    pairs = near_duplicates([q.text for q in clear], config.near_duplicate)
-    repeated = set(pairs.filter(pl.col("jaccard") >= config.near_duplicate)["right"])
+    repeated = set(near_duplicates([q.text for q in clear], config.near_duplicate)["right"])
     counts["near_duplicate"] = len(repeated)
     counts["kept"] -= counts["ambiguous"] + counts["near_duplicate"]
     return [q for n, q in enumerate(clear) if n not in repeated]

@@ -10,7 +10,7 @@ import json
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from lex_assets.queries.overlap import near_duplicates
+from lex_assets.passages.overlap import contained
 from lex_assets.schemas import QRELS, QUERIES, LexError, content_hash
 
 SELECTED = ("train", "valid")
@@ -101,10 +101,5 @@ def _usable(synthetic: pl.DataFrame, labelled: pl.DataFrame, domain: str, config
 
 def repeated_in(texts: list[str], held: list[str], threshold: float) -> list[bool]:
     """For each text, whether it holds ≥ threshold of the n-grams of one of the `held` texts."""
-    found = [False] * len(texts)
-    pairs = near_duplicates([*texts, *held], threshold).filter(
-        (pl.col("left") < len(texts)) & (pl.col("right") >= len(texts)) & (pl.col("of_right") >= threshold)
-    )
-    for left in pairs["left"]:
-        found[left] = True
-    return found
+    repeating = set(contained(held, texts, threshold)["within"])
+    return [position in repeating for position in range(len(texts))]
