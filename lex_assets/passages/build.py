@@ -15,10 +15,11 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from lex_assets.passages.cut import last_sentence, table_chunks, windows
+from lex_assets.passages.annex import annex_pieces
+from lex_assets.passages.cut import last_sentence, windows
 from lex_assets.passages.ids import article_id, label, segment
 from lex_assets.schemas import DOCUMENTS, PASSAGES, Unit, content_hash
-from lex_assets.sources.annex import FORM_KINDS, SEPARATOR
+from lex_assets.sources.annex import FORM_KINDS
 
 
 class PassageConfig(BaseModel):
@@ -150,7 +151,7 @@ class _Statute:
         if annex.deleted or (annex.meta.get("section") in FORM_KINDS and not self.config.include_forms):
             return
         name = f"{label([annex])} {annex.title}".strip()
-        yield from self._chunks(annex, [*path, name], "별표", lambda text, limit: table_chunks(text, limit, SEPARATOR))
+        yield from self._chunks(annex, [*path, name], "별표", annex_pieces)
 
     def _chunks(self, unit: Unit, path: list[str], kind: str, cut: Callable[[str, int], list[str]]) -> Iterator[_Piece]:
         parent = f"{self.doc_id}_{segment(unit)}"
@@ -198,12 +199,12 @@ def _fit(unit: Unit, above: list[str], limit: int) -> Iterator[_Fitted]:
     own = _head(unit)
     children = [child for child in unit.children if _render(child)]
     if not children:
-        for text in windows(own, max(room, limit // 2)):
+        for text in windows(own, room):
             yield [], None, _joined(lead, text)
         return
     # The head is repeated in every piece when it is short; else once whole, then its last sentence.
     if own and len(own) + len(lead) > limit // 3:
-        for text in windows(own, max(room, limit // 2)):
+        for text in windows(own, room):
             yield [], None, _joined(lead, text)
         own = last_sentence(own)
     heads = [*above, own] if own and len(own) + len(lead) <= limit // 3 else above

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import polars as pl
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lex_assets.passages.build import PassageConfig, build_passages
-from lex_assets.passages.cut import table_chunks, windows
+from lex_assets.passages.cut import windows
 from lex_assets.schemas import DOCUMENTS, Document, Unit
 from lex_assets.sources.admin_rule import read_admin_rule
 from lex_assets.sources.law import read_law
@@ -146,34 +148,75 @@ def test_windows_keep_every_character_and_the_limit(text: str, limit: int) -> No
     assert "".join("".join(pieces).split()) == "".join(text.split())
 
 
-def test_a_cut_table_repeats_its_header() -> None:
-    table = "기준\n구분 | 금액\n" + "\n".join(f"위반 {number} | 100" for number in range(12))
-    first, second, *_ = table_chunks(table, 70, " | ")
-    assert first.startswith("기준\n구분 | 금액\n위반 0")
-    assert second.startswith("구분 | 금액\n위반")
-
-
-_TEXTS = st.text(alphabet="가나다. ", min_size=1, max_size=90)
+_SIZES = st.integers(0, 40)
 _TREES = st.recursive(
-    st.tuples(_TEXTS, st.just([])), lambda inner: st.tuples(_TEXTS, st.lists(inner, max_size=4)), max_leaves=20
+    st.tuples(_SIZES, st.just([])), lambda inner: st.tuples(_SIZES, st.lists(inner, max_size=4)), max_leaves=25
 )
+_LEVELS = ("조", "항", "호", "목")
 
 
-@given(_TREES)
-def test_every_text_of_a_tree_reaches_a_passage_within_the_limit(tree: Any) -> None:
-    def unit(value: Any, kinds: list[str], number: int = 1) -> Unit:
-        text, below = value
-        children = (
-            [unit(child, kinds[1:], place) for place, child in enumerate(below, start=1)] if len(kinds) > 1 else []
-        )
-        return Unit(kinds[0], str(number), text=" ".join(text.split()), children=children)
-
-    article = unit(tree, ["조", "항", "호", "목"])
+@given(_TREES, st.integers(100, 300))
+def test_the_pieces_of_a_tree_lose_nothing_and_keep_the_limit(tree: Any, limit: int) -> None:
+    article = _numbered_words(tree, count())
     table = build_passages(
-        frame(Document("LAW_1", "law", "법", Unit("root", children=[article]))), PassageConfig(max_characters=120)
+        frame(Document("LAW_1", "law", "법", Unit("root", children=[article]))), PassageConfig(max_characters=limit)
     )
-    whole = "".join("".join(table["text"].to_list()).split())
-    assert table["text"].str.len_chars().max() is None or table["text"].str.len_chars().max() <= 120 * 2
-    for below in article.walk():
-        for sentence in windows(below.text, 20):
-            assert "".join(sentence.split()) in whole
+    assert table["text"].str.len_chars().max() is None or table["text"].str.len_chars().max() <= limit
+    rest = "".join("".join(f"{u.number if u.kind != '조' and u.text else ''}{u.text}" for u in article.walk()).split())
+    for _, text in sorted(table.select("passage_id", "text").iter_rows(), key=lambda row: _in_order(row[0])):
+        rest = _behind(rest, text)
+    assert rest == ""
+
+
+def _numbered_words(tree: Any, words: Iterator[int], level: int = 0, number: int = 1) -> Unit:
+    """A unit in which every word occurs once; one sentence per seven words."""
+    size, below = tree
+    text = " ".join(f"낱말{next(words)}{'다.' if n % 7 == 6 else ''}" for n in range(size))
+    children = [_numbered_words(child, words, level + 1, place) for place, child in enumerate(below, start=1)]
+    return Unit(_LEVELS[level], str(number), text=text, children=children if level < 3 else [])
+
+
+def _in_order(passage_id: str) -> list[tuple[bool, int]]:
+    """Windows of a head before what stands under it."""
+    return [(part[0] != "w", int(part.strip("w제조"))) for part in passage_id.removeprefix("LAW_1_").split("_")]
+
+
+def _behind(rest: str, text: str) -> str:
+    """What is left behind a piece whose first lines may be heads said before."""
+    lines = text.split("\n")
+    for start in range(len(lines)):
+        new = "".join("".join(lines[start:]).split())
+        if rest.startswith(new):
+            return rest[len(new) :]
+    raise AssertionError((rest, text))
+
+
+@given(st.lists(st.sampled_from(["1", "2", "2의2", "3"]), min_size=1, max_size=8), st.integers(0, 3))
+def test_ids_are_unique_and_do_not_depend_on_other_documents(numbers: list[str], dates: int) -> None:
+    articles = [
+        Unit("조", number, text=f"본문 {place}", effective_date=f"2024010{place % (dates + 1)}" if dates else "")
+        for place, number in enumerate(numbers)
+    ]
+    first, other = (Document(name, "law", "법", Unit("root", children=articles)) for name in ("LAW_1", "LAW_0"))
+    alone, together = rows(first), rows(other, first)
+    assert len(alone) == len(numbers)
+    assert {key: row for key, row in together.items() if row["doc_id"] == "LAW_1"} == alone
+
+
+def test_a_sentence_longer_than_the_limit_is_cut_evenly_behind_commas() -> None:
+    clause = "임차인이 보증금의 반환을 청구하였으나 임대인이 이를 거절한 점, "
+    first, second = windows(clause * 4 + "보증금을 반환하여야 한다.", 120)
+    assert first.endswith("점,") and abs(len(first) - len(second)) < 40
+
+
+def test_deleted_units_are_told_by_their_form_not_by_the_word() -> None:
+    found = rows(
+        law(
+            raw.article("1", "삭제 <2020.2.4>"),
+            raw.article("2", "정보주체는 자신의 개인정보의 삭제를 요구할 수 있다.", "삭제"),
+            raw.article(
+                "3", "", "권리", 항=[raw.paragraph("①", "삭제 <2020. 2. 4.>"), raw.paragraph("②", "삭제를 거절한다.")]
+            ),
+        )
+    )
+    assert list(found) == ["LAW_900001_제2조", "LAW_900001_제3조_②"]
