@@ -4,10 +4,10 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from lex_assets.assets.declare import core_settings, run_config, stage_asset
+from lex_assets.assets.declare import StageConfig, core_settings, run_config, stage_asset
 from lex_assets.assets.describe import column_lineage, counts, data_version, markdown_table, table_metadata
 from lex_assets.io_managers.parquet import missing_message
-from lex_assets.passages.corpus import build_corpus, corpus_hash
+from lex_assets.passages.corpus import NEAR_DUPLICATE, build_corpus, corpus_hash
 from lex_assets.queries.labelled import LabelConfig
 from lex_assets.queries.labelled import labelled_queries as label
 from lex_assets.queries.split import SplitConfig, assign_split
@@ -20,19 +20,27 @@ Tables = dict[str, pl.LazyFrame]
 Partitions = dict[str, Tables]
 
 
-class CorpusRun(dg.Config):
+class CorpusRun(StageConfig):
     """Which domains make up the corpus."""
 
     domains: list[str] = Field(
         default=list(DOMAINS), description="말뭉치에 넣을 도메인. Domains that enter the corpus."
     )
+    near_duplicate: float = Field(
+        default=NEAR_DUPLICATE,
+        gt=0,
+        le=1,
+        description="법령이 아닌 글을 같은 글로 보는 n-gram 자카드 값. Jaccard overlap from which texts outside of statutes "
+        "count as one when masking and mining.",
+    )
 
 
-@stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
+@stage_asset(group="assemble", kinds={"polars"}, code_version="2", partitioned=False)
 def corpus(config: CorpusRun, passages: Partitions) -> dg.MaterializeResult:
     """모든 도메인의 검색 단위, 중복 제거. All passages of all domains, one row per passage_id, equivalences marked."""
     require_partitions("passages", config.domains, passages)
-    table = build_corpus([PASSAGES.validate(passages[domain]["passages"].collect()) for domain in config.domains])
+    tables_read = [PASSAGES.validate(passages[domain]["passages"].collect()) for domain in config.domains]
+    table = build_corpus(tables_read, config.near_duplicate)
     tables = {"passages": table}
     return dg.MaterializeResult(
         value=tables,

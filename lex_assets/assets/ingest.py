@@ -58,7 +58,7 @@ def _nothing_found(raw: RawDocumentsResource, domain: str, quarantine: pl.DataFr
     )
 
 
-@stage_asset(group="ingest", kinds={"polars"}, code_version="1")
+@stage_asset(group="ingest", kinds={"polars"}, code_version="2")
 def passages(
     context: dg.AssetExecutionContext, config: PassageRun, raw_documents: dict[str, Any]
 ) -> dg.MaterializeResult:

@@ -10,14 +10,16 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lex_assets.passages.annex import annex_pieces
 from lex_assets.passages.cut import last_sentence, windows
 from lex_assets.passages.ids import article_id, label, segment
+from lex_assets.passages.in_force import Calendar, with_delayed_parts
 from lex_assets.schemas import DOCUMENTS, PASSAGES, Unit, content_hash
 from lex_assets.sources.annex import FORM_KINDS
 
@@ -36,6 +38,27 @@ class PassageConfig(BaseModel):
         default=False,
         description="판결요지 외에 판결 전문도. The full judgment beside holdings; taken anyway where there is no holding.",
     )
+    as_of: str = Field(
+        default="",
+        description="기준일(YYYYMMDD): 그날 시행 중인 조문·별표만. 비우면 모두 두고 시행 전 조문은 인용 표시에 시행일을 적음. Only "
+        "provisions in force on that day; empty keeps all, those that take effect after their document marked with the day.",
+    )
+
+    @field_validator("as_of")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        digits = value.replace("-", "")
+        if value and (len(digits) != 8 or not digits.isdigit() or not _exists(digits)):
+            raise ValueError(f"as_of is {value!r}; write a day as YYYYMMDD, for example 20250101")
+        return digits
+
+
+def _exists(day: str) -> bool:
+    try:
+        date(int(day[:4]), int(day[4:6]), int(day[6:]))
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -80,7 +103,7 @@ def _append(columns: dict[str, list[str]], document: dict[str, Any], piece: _Pie
 def _pieces(document: dict[str, Any], tree: Unit, config: PassageConfig) -> Iterator[_Piece]:
     source_type = document["source_type"]
     if source_type in ("law", "admin_rule"):
-        return _Statute(document, config).pieces(tree)
+        return _Statute(document, tree, config).pieces()
     if source_type == "precedent":
         return _decision(document, tree, config)
     return _plain(document, tree, config)
@@ -89,14 +112,15 @@ def _pieces(document: dict[str, Any], tree: Unit, config: PassageConfig) -> Iter
 class _Statute:
     """Passages of one law or rule."""
 
-    def __init__(self, document: dict[str, Any], config: PassageConfig) -> None:
+    def __init__(self, document: dict[str, Any], tree: Unit, config: PassageConfig) -> None:
         self.doc_id, self.title = document["doc_id"], document["title"]
-        self.config = config
+        self.tree, self.config = tree, config
+        self.calendar = Calendar.of(tree, document["effective_date"], config.as_of)
         self.seen: Counter[str] = Counter()
 
-    def pieces(self, tree: Unit) -> Iterator[_Piece]:
+    def pieces(self) -> Iterator[_Piece]:
         """Passages in document order."""
-        for unit in tree.children:
+        for unit in self.tree.children:
             yield from self._top(unit, [self.title])
 
     def _top(self, unit: Unit, path: list[str]) -> Iterator[_Piece]:
@@ -124,14 +148,24 @@ class _Statute:
         self.seen[dated] += 1
         return dated if self.seen[dated] == 1 else f"{dated}#{self.seen[dated]}"
 
+    def _left_out(self, unit: Unit) -> bool:
+        return bool(self.config.as_of) and self.calendar.state(unit) != "in_force"
+
     def _article(self, article: Unit, path: list[str]) -> Iterator[_Piece]:
+        article = with_delayed_parts(article)
         parent = article_id(self.doc_id, article.number)
+        base = self._unique(parent, article.effective_date)
+        if self._left_out(article):
+            return
+        if self.config.as_of:
+            article = self.calendar.only_in_force(article)
         name = label([article]) + (f"({article.title})" if article.title else "")
-        shared = _Shared(parent, " > ".join([*path, name]), self.title, article.effective_date)
+        context = " > ".join([*path, name])
         paragraphs = [child for child in article.children if child.kind == "항"]
         own = replace(article, children=[child for child in article.children if child.kind != "항"])
-        base = self._unique(parent, article.effective_date)
         for units in ([own], *([own, paragraph] for paragraph in paragraphs)):
+            dated = units[-1] if units[-1].effective_date else article
+            shared = _Shared(parent, context, self.title, dated.effective_date, self.calendar.mark(dated))
             yield from self._cut(units, base, shared)
 
     def _cut(self, units: list[Unit], base: str, shared: _Shared) -> Iterator[_Piece]:
@@ -144,7 +178,7 @@ class _Statute:
             pieces[path] += 1
             passage_id = path if pieces[path] == 1 else f"{path}_w{pieces[path]}"
             until = f"~{label([last])}" if last is not None and last is not chain[-1] else ""
-            citation = f"{shared.title} {label(units + chain)}{until}"
+            citation = f"{shared.title} {label(units + chain)}{until}{shared.mark}"
             yield _Piece(passage_id, shared.parent_id, shared.context, text, citation, unit.kind, shared.effective_date)
 
     def _annex(self, annex: Unit, path: list[str]) -> Iterator[_Piece]:
@@ -156,7 +190,9 @@ class _Statute:
     def _chunks(self, unit: Unit, path: list[str], kind: str, cut: Callable[[str, int], list[str]]) -> Iterator[_Piece]:
         parent = f"{self.doc_id}_{segment(unit)}"
         base = self._unique(parent, unit.effective_date)
-        citation = f"{self.title} {label([unit])}" if kind != "text" else self.title
+        if self._left_out(unit):
+            return
+        citation = (f"{self.title} {label([unit])}" if kind != "text" else self.title) + self.calendar.mark(unit)
         for place, text in enumerate(cut(unit.text, self.config.max_characters), start=1):
             yield _Piece(f"{base}_c{place}", parent, " > ".join(path), text, citation, kind, _date(unit))
 
@@ -167,6 +203,7 @@ class _Shared:
     context: str
     title: str
     effective_date: str
+    mark: str
 
 
 def _date(unit: Unit) -> str:

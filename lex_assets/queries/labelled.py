@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lex_assets.citations.parse import case_numbers
 from lex_assets.citations.resolve import ArticleIndex
+from lex_assets.passages.groups import Groups
 from lex_assets.passages.ids import article_id
 from lex_assets.passages.overlap import near_duplicates, shingles
 from lex_assets.schemas import QRELS, QUERIES, Document, Unit
@@ -310,27 +311,6 @@ def _drafts(
             yield from _mrc_drafts(document, shelf)
         elif document.doc_id in delegations:
             yield from _delegation_drafts(document, delegations[document.doc_id], shelf, config)
-
-
-class Groups:
-    """Disjoint sets of ids; the smallest id names its group."""
-
-    def __init__(self) -> None:
-        self.parent: dict[str, str] = {}
-
-    def find(self, item: str) -> str:
-        """The smallest id of the item's group."""
-        root = item
-        while (above := self.parent.setdefault(root, root)) != root:
-            root = above
-        while self.parent[item] != root:
-            self.parent[item], item = root, self.parent[item]
-        return root
-
-    def union(self, left: str, right: str) -> None:
-        """Puts two groups together."""
-        a, b = self.find(left), self.find(right)
-        self.parent[max(a, b)] = min(a, b)
 
 
 def _assign_groups(drafts: Sequence[Draft], documents: Sequence[Document], config: LabelConfig) -> None:

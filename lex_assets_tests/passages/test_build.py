@@ -47,7 +47,7 @@ def test_passages_of_a_law() -> None:
     passage = found["LAW_900001_제3조의2_①"]
     assert passage["parent_id"] == "LAW_900001_제3조의2"
     assert passage["context"] == "가상자산보관업법 > 제2장 등록 > 제3조의2(등록의 말소)"
-    assert passage["citation"] == "가상자산보관업법 제3조의2제1항"
+    assert passage["citation"] == "가상자산보관업법 제3조의2제1항 [시행일: 2028. 1. 1.]"
     assert passage["text"] == "① 다음과 같다.\n1의2. 가\n가. 나\n1) 다"
     assert (passage["unit"], passage["effective_date"]) == ("항", "20280101")
     assert found["LAW_900001_제2조"]["text"] == "다음 각 호와 같다.\n1. “보관”이란 맡는 것을 말한다."
@@ -172,8 +172,9 @@ def _numbered_words(tree: Any, words: Iterator[int], level: int = 0, number: int
     """A unit in which every word occurs once; one sentence per seven words."""
     size, below = tree
     text = " ".join(f"낱말{next(words)}{'다.' if n % 7 == 6 else ''}" for n in range(size))
-    children = [_numbered_words(child, words, level + 1, place) for place, child in enumerate(below, start=1)]
-    return Unit(_LEVELS[level], str(number), text=text, children=children if level < 3 else [])
+    inner = enumerate(below if level < len(_LEVELS) - 1 else [], start=1)
+    children = [_numbered_words(child, words, level + 1, place) for place, child in inner]
+    return Unit(_LEVELS[level], str(number), text=text, children=children)
 
 
 def _in_order(passage_id: str) -> list[tuple[bool, int]]:

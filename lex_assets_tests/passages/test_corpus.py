@@ -7,12 +7,13 @@ import pytest
 
 from lex_assets.passages.build import build_passages
 from lex_assets.passages.corpus import build_corpus, corpus_hash
-from lex_assets.schemas import LexError
+from lex_assets.schemas import Document, LexError
 from lex_assets.sources.domains import DomainRules
 from lex_assets.sources.law import read_law
 from lex_assets.sources.read import ingest
 from lex_assets_tests.passages.test_build import frame, law
 from lex_assets_tests.sources import raw
+from lex_assets_tests.world import context, decision
 
 
 def test_equal_texts_and_versions_are_equivalent() -> None:
@@ -24,6 +25,62 @@ def test_equal_texts_and_versions_are_equivalent() -> None:
     groups = dict(corpus.select("passage_id", "equivalence_id").iter_rows())
     assert groups["LAW_900002_제9조"] == groups["LAW_900001_제1조"] == "LAW_900001_제1조"
     assert groups["LAW_900001_제2조@20280101"] == groups["LAW_900001_제2조"] == "LAW_900001_제2조"
+
+
+HOLDING = (
+    "보증금을 반환받지 못한 임차인은 임대차가 끝난 뒤에도 목적물을 점유할 수 있고, 그 점유는 불법점유가 아니므로 임대인은 "
+    "그로 인한 손해의 배상을 청구할 수 없으며, 다만 임차인이 얻은 실질적인 이익은 부당이득으로 반환하여야 한다"
+)
+"""Nearly the same in two decisions, as in sister decisions."""
+
+
+def classes(*documents: Document, **options: float) -> dict[str, str]:
+    corpus = build_corpus([build_passages(frame(*documents))], **options)
+    return dict(corpus.select("passage_id", "equivalence_id").iter_rows())
+
+
+def test_a_holding_that_two_decisions_repeat_is_one_class() -> None:
+    first = decision("1", "2014다1", ("가", f"{HOLDING}.", "", ""))
+    second = decision("2", "2014다2", ("나", f"{HOLDING.replace('점유할', '계속 점유할')} .", "", ""))
+    other = decision(
+        "3", "2014다3", ("다", "전세권이 소멸하면 전세금의 반환과 목적물의 인도는 동시에 이행하여야 한다.", "", "")
+    )
+    found = classes(first, second, other)
+    assert found == {"PREC_1_h1": "PREC_1_h1", "PREC_2_h1": "PREC_1_h1", "PREC_3_h1": "PREC_3_h1"}
+    assert len(set(classes(first, second, other, near_duplicate=1.0).values())) == 3
+
+
+def test_opposite_answers_and_other_numbers_are_no_equivalents() -> None:
+    issues = [
+        decision(str(n), f"2014다{n}", (f"{HOLDING}고 볼 수 있는지 여부({answer})", "", "", ""))
+        for n, answer in enumerate(("적극", "소극"), start=1)
+    ]
+    assert len(set(classes(*issues).values())) == 2
+    facts = [
+        context(
+            str(n),
+            f"한빛은행은 {n}일 정기예금 금리를 올렸다고 밝혔다. 이는 지난해 이후 처음이며 다른 은행도 뒤따를 것으로 보인다.",
+        )
+        for n in (6, 7)
+    ]
+    assert len(set(classes(*facts).values())) == 2
+    same = [
+        context(
+            name,
+            f"한빛은행은 6일 정기예금 금리를 올렸다고 밝혔다{mark} 이는 지난해 이후 처음이며 다른 은행도 뒤따를 것으로 보인다.",
+        )
+        for name, mark in (("a", "."), ("b", ","))
+    ]
+    assert len(set(classes(*same).values())) == 1
+
+
+def test_provisions_that_differ_in_their_law_only_are_no_equivalents() -> None:
+    text = "이 법에서 정한 것을 제외하고는 {} 및 그 시행령에서 정하는 바에 따라 금융위원회가 정하여 고시하는 방법으로 신고한다."
+    laws = [
+        read_law(raw.law([raw.article("1", text.format(name))], info={"법령ID": number}))
+        for number, name in (("1", "은행법"), ("2", "보험법"))
+    ]
+    assert len(set(classes(*laws).values())) == 2
 
 
 def test_colliding_ids_and_an_empty_corpus_are_errors() -> None:
