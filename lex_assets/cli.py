@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import polars as pl
 import typer
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from lex_assets.schemas import DOMAINS, PASSAGES, LexError, content_hash
+from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, LexError, content_hash
 
 if TYPE_CHECKING:
     from lex_assets.sources.download import Downloaded
@@ -50,6 +51,13 @@ class Mode(StrEnum):
     lexical = "lexical"
     dense = "dense"
     hybrid = "hybrid"
+
+
+class SplitBy(StrEnum):
+    """What decides the set of a split group."""
+
+    group = "group"
+    time = "time"
 
 
 class Kind(StrEnum):
@@ -134,22 +142,67 @@ def ingest(
     store: Annotated[Path, typer.Option(help="결과 폴더 · where documents, corpus and quarantine go")],
     domain_rules: Annotated[Path | None, typer.Option(help="도메인 규칙 YAML · domain rule file")] = None,
     workers: Annotated[int, typer.Option(min=1, help="읽기 프로세스 수 · parsing processes")] = 1,
+    as_of: Annotated[
+        str, typer.Option(help="기준일 YYYYMMDD: 그날 시행 중인 조문만 · provisions in force on this day")
+    ] = "",
 ) -> None:
     """원문을 문서와 검색 단위로 · Parse raw files into documents and passages; the unreadable are listed, not lost."""
-    from lex_assets.passages.build import build_passages
+    from lex_assets.passages.build import PassageConfig, build_passages
     from lex_assets.passages.corpus import build_corpus
+    from lex_assets.passages.in_force import statutes_left_out
     from lex_assets.sources.domains import DomainRules
     from lex_assets.sources.read import ingest as read
 
+    config = _settings(PassageConfig, as_of=as_of)
     found = read(raw, DomainRules.load(domain_rules), workers=workers)
-    corpus = build_corpus([build_passages(found.documents)])
+    corpus = build_corpus([build_passages(found.documents, config)])
     tables = {"documents": found.documents, "corpus": corpus, "quarantine": found.quarantine}
     _write_store(store, tables)
     out.print(f"문서 · documents {found.documents.height:,}  검색 단위 · passages {corpus.height:,}  → {store}")
+    if left := statutes_left_out(found.documents, corpus, config.as_of):
+        errors.print(
+            f"{config.as_of}에 시행 전인 법령 {len(left)}건 제외, 그날의 판을 받으십시오 · {len(left)} statutes took effect later "
+            f"and were left out; download the versions of that day: {', '.join(left)}",
+            markup=False,
+            soft_wrap=True,
+        )
     for row in found.quarantine.iter_rows(named=True):
         errors.print(
             f"격리 · quarantined {row['source_path']} {row['record']}: {row['reason']}", markup=False, soft_wrap=True
         )
+
+
+@app.command()
+@failing_in_one_line
+def split(
+    store: Annotated[Path, typer.Option(help="ingest가 쓴 폴더 · folder that ingest wrote")],
+    by: Annotated[
+        SplitBy,
+        typer.Option("--by", "--split", help="group: 추첨, time: 최근 판결이 시험 · newest decisions are the test"),
+    ] = SplitBy.group,
+    seed: Annotated[int | None, typer.Option(help="추첨 시드(비우면 기본) · seed of the draw")] = None,
+) -> None:
+    """라벨을 만들고 나눔 · Labels from citations, split without leaks: citations, queries, qrels and settings."""
+    from lex_assets.citations.resolve import citation_graph
+    from lex_assets.queries.labelled import labelled_queries
+    from lex_assets.queries.split import SplitConfig, assign_split, split_hash, with_boundaries
+
+    documents, corpus = DOCUMENTS.validate(_stored(store, "documents")), PASSAGES.validate(_stored(store, "corpus"))
+    citations = citation_graph(documents, corpus)
+    queries, qrels = labelled_queries(documents, corpus, citations)
+    given = {"by": by.value} | ({} if seed is None else {"seed": seed})
+    config = with_boundaries(_settings(SplitConfig, **given), queries)
+    queries = assign_split(queries, qrels, corpus, config)
+    settings = pl.DataFrame([config.model_dump()])
+    _write_store(store, {"citations": citations, "queries": queries, "qrels": qrels, "settings": settings})
+    sizes = queries.group_by("domain", "regime", "set").len().sort("domain", "regime", "set")
+    table = Table("domain", "regime", *(*SETS, "dropped"))
+    for (domain, regime), rows in sizes.group_by(["domain", "regime"], maintain_order=True):
+        counts = dict(rows.select("set", "len").iter_rows())
+        table.add_row(str(domain), str(regime), *(f"{counts.get(name, 0):,}" for name in (*SETS, "dropped")))
+    out.print(table)
+    boundaries = f"  경계 · boundaries {' '.join(config.boundaries)}" if any(config.boundaries) else ""
+    out.print(f"분할 해시 · split hash {split_hash(queries, qrels)}{boundaries}  → {store}", soft_wrap=True)
 
 
 @app.command()
@@ -454,11 +507,28 @@ def writing(path: Path, option: str) -> Iterator[None]:
         raise LexError(f"{path}: cannot write ({error.strerror or error}); choose another with {option}") from error
 
 
+def _stored(store: Path, name: str) -> pl.DataFrame:
+    path = store / f"{name}.parquet"
+    if not path.is_file():
+        raise LexError(f"{store}: holds no {name}; run `lex-assets ingest RAW --store {store}` first")
+    return _parquet(path)
+
+
+def _settings(kind: type[BaseModel], **values: Any) -> Any:
+    """Settings of the core from options. Raises LexError naming the option that is wrong."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
+        raise LexError(f"{name}: {problem['msg'].removeprefix('Value error, ')}") from None
+
+
 def _write_store(store: Path, tables: dict[str, pl.DataFrame]) -> None:
     """All tables beside, then renamed one after the other: a full disk or Ctrl-C while writing changes nothing."""
     with writing(store, "--store"):
         store.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=store, prefix=".ingest.") as beside:
+        with TemporaryDirectory(dir=store, prefix=".tables.") as beside:
             for name, table in tables.items():
                 table.write_parquet(Path(beside, f"{name}.parquet"), compression="zstd")
             for name in tables:

@@ -20,7 +20,7 @@ from lex_assets_tests.evaluation import made_up
 from lex_assets_tests.models.conftest import tiny_retriever  # noqa: F401
 from lex_assets_tests.sources import raw as made
 
-COMMANDS = ("download", "ingest", "search", "evaluate", "embed", "report")
+COMMANDS = ("download", "ingest", "split", "search", "evaluate", "embed", "report")
 CORPUS = [
     {"id": "민법-1", "law": "민법", "title": "제750조", "text": "고의로 손해를 가한 자는 배상한다."},
     {"id": "상법-2", "law": "상법", "title": "제24조", "text": "명의를 빌려준 자는 연대하여 변제한다."},
@@ -83,6 +83,31 @@ def test_ingest_of_the_sample_then_search(sample_dir: Path, tmp_path: Path) -> N
     found = search({"corpus": store, "queries": queries, "out": tmp_path / "run.trec"}, "--top-k", 5)
     assert found[0] == ("q", asked["passage_id"])
     assert len(found) == 5
+
+
+def test_ingest_as_of_a_day_names_the_statutes_that_it_leaves_out(sample_dir: Path, tmp_path: Path) -> None:
+    result = invoke("ingest", sample_dir, "--store", tmp_path, "--as-of", "20100101")
+    assert result.exit_code == 0 and "12 statutes took effect later" in result.stderr and "LAW_900101" in result.stderr
+    corpus = pl.read_parquet(tmp_path / "corpus.parquet")
+    assert set(corpus["source_type"]) == {"precedent", "mrc", "jsonl"}
+    assert "write a day as YYYYMMDD" in refused("ingest", sample_dir, "--store", tmp_path, "--as-of", "20101301")
+
+
+def test_split_by_group_and_by_time(sample_dir: Path, tmp_path: Path) -> None:
+    assert "ingest RAW" in refused("split", "--store", tmp_path)
+    done("ingest", sample_dir, "--store", tmp_path)
+    hashes = [
+        done("split", "--store", tmp_path, *options).split("split hash ")[1][:16]
+        for options in ((), ("--by", "group"), ("--split", "time"))
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+    queries = pl.read_parquet(tmp_path / "queries.parquet").filter(pl.col("decided") != "")
+    newest = queries.group_by("split_group", "set").agg(pl.col("decided").max())
+    assert (
+        newest.filter(pl.col("set") == "test")["decided"].min()
+        > newest.filter(pl.col("set") == "train")["decided"].max()
+    )
+    assert pl.read_parquet(tmp_path / "settings.parquet").item(0, "by") == "time"
 
 
 def test_ingest_keeps_the_good_and_names_the_bad(tmp_path: Path) -> None:

@@ -10,11 +10,14 @@ from lex_assets.io_managers.parquet import missing_message
 from lex_assets.passages.corpus import NEAR_DUPLICATE, build_corpus, corpus_hash
 from lex_assets.queries.labelled import LabelConfig
 from lex_assets.queries.labelled import labelled_queries as label
-from lex_assets.queries.split import SplitConfig, assign_split
+from lex_assets.queries.split import SplitConfig, assign_split, split_hash, with_boundaries
 from lex_assets.schemas import CITATIONS, DOCUMENTS, DOMAINS, PASSAGES, QRELS, QUERIES, SETS, LexError
 
 LabelRun = run_config(LabelConfig)
 SplitRun = run_config(SplitConfig)
+
+SPLIT_HASH = "분할 해시 · split hash"
+"""Metadata entry of the split and of every asset made from it: equal where the table is the same."""
 
 Tables = dict[str, pl.LazyFrame]
 Partitions = dict[str, Tables]
@@ -92,14 +95,10 @@ def labelled_queries(
 @stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
 def split(config: SplitRun, labelled_queries: Tables, corpus: Tables) -> dg.MaterializeResult:
     """학습·검증·승격·시험 분할, 두 가지 방식(처음 보는 질문, 처음 보는 법). Sets and both held-out regimes, one table."""
-    settings = core_settings(config, SplitConfig)
+    labelled = QUERIES.validate(labelled_queries["queries"].collect())
     qrels = QRELS.validate(labelled_queries["qrels"].collect())
-    queries = assign_split(
-        QUERIES.validate(labelled_queries["queries"].collect()),
-        qrels,
-        PASSAGES.validate(corpus["passages"].collect()),
-        settings,
-    )
+    settings = with_boundaries(core_settings(config, SplitConfig), labelled)
+    queries = assign_split(labelled, qrels, PASSAGES.validate(corpus["passages"].collect()), settings)
     tables = {"queries": queries, "qrels": qrels, "settings": pl.DataFrame([settings.model_dump()])}
     return dg.MaterializeResult(
         value=tables,
@@ -108,6 +107,8 @@ def split(config: SplitRun, labelled_queries: Tables, corpus: Tables) -> dg.Mate
         | {
             "dagster/column_lineage": column_lineage({name: [("labelled_queries", name)] for name in QUERIES.names}),
             "분할 · sets": _split_table(queries),
+            SPLIT_HASH: split_hash(queries, qrels),
+            "나눈 기준 · divided by": " ".join([settings.by, *filter(None, settings.boundaries)]),
         },
     )
 
@@ -139,6 +140,11 @@ def domain_passages(corpus: Tables, domain: str) -> pl.DataFrame:
 def split_settings(split: Tables) -> SplitConfig:
     """The settings that the split was made with: whatever inherits a set must draw with the same seed and shares."""
     return SplitConfig(**split["settings"].collect().row(0, named=True))
+
+
+def split_hash_of(split: Tables) -> str:
+    """`split_hash` of the split asset's tables."""
+    return split_hash(QUERIES.validate(split["queries"].collect()), QRELS.validate(split["qrels"].collect()))
 
 
 def _split_table(queries: pl.DataFrame) -> dg.MetadataValue:

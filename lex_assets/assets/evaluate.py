@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from lex_assets.assets.assemble import domain_passages
+from lex_assets.assets.assemble import SPLIT_HASH, domain_passages, split_hash_of
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import plot, stage_metadata, table_metadata
 from lex_assets.assets.mining import mining_report
@@ -97,6 +97,7 @@ def eval_report(
         data_version=dg.DataVersion(report.report_hash),
         metadata=table_metadata(HEADLINE, tables["headline"], partitioned=True)
         | stage_metadata(stage, store.path)
+        | {SPLIT_HASH: split_hash_of(split)}
         | _shown(report, stage.path / "report" / "report.html"),
     )
 

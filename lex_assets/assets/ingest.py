@@ -9,6 +9,7 @@ from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import column_lineage, counts, data_version, markdown_table, table_metadata
 from lex_assets.assets.progress import progress_log
 from lex_assets.passages.build import PassageConfig, build_passages
+from lex_assets.passages.in_force import statutes_left_out
 from lex_assets.resources.raw import RawDocumentsResource
 from lex_assets.schemas import DOCUMENTS, PASSAGES, LexError
 
@@ -64,7 +65,8 @@ def passages(
 ) -> dg.MaterializeResult:
     """문서 → 검색 단위(항, 조, 별표 조각, 판결요지, 문맥). Documents cut into retrievable passages with stable ids."""
     documents = DOCUMENTS.validate(raw_documents["documents"].collect())
-    table = build_passages(documents, core_settings(config, PassageConfig))
+    settings = core_settings(config, PassageConfig)
+    table = build_passages(documents, settings)
     tables = {"passages": table}
     median = table.select(pl.col("text").str.len_chars().median()).item() or 0.0
     sources = {"passage_id": "doc_id", "doc_id": "doc_id", "text": "tree", "context": "title", "family": "family"}
@@ -76,5 +78,10 @@ def passages(
             "dagster/column_lineage": column_lineage({c: [("raw_documents", s)] for c, s in sources.items()}),
             "단위별 · by unit": counts(table, "unit"),
             "글자 수 중앙값 · median characters": median,
+            "기준일 · as of": settings.as_of or "-",
+            "시행 전이라 뺀 법령 · statutes not yet in force": ", ".join(
+                statutes_left_out(documents, table, settings.as_of)
+            )
+            or "-",
         },
     )

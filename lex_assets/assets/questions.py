@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from lex_assets.assets.assemble import split_settings
+from lex_assets.assets.assemble import SPLIT_HASH, split_hash_of, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import counts, data_version, markdown_table, table_metadata
 from lex_assets.queries.rules import RuleGenerator
@@ -39,6 +39,7 @@ def synthetic_qa(
         metadata=table_metadata(QUERIES, queries, partitioned=True)
         | {
             "분할 · sets": counts(queries, "set"),
+            SPLIT_HASH: split_hash_of(split),
             "걸러진 질문 · rejected": markdown_table(["이유 · reason", "건수 · questions"], sorted(rejected.items())),
             "예시 · examples": markdown_table(["질문 · question"], [[text] for text in queries["text"].head(EXAMPLES)]),
         },
@@ -63,5 +64,9 @@ def training_queries(
         value=tables,
         data_version=data_version(tables),
         metadata=table_metadata(QUERIES, queries, partitioned=True)
-        | {"출처별 · by origin": counts(queries, "origin"), "분할 · sets": counts(queries, "set")},
+        | {
+            "출처별 · by origin": counts(queries, "origin"),
+            "분할 · sets": counts(queries, "set"),
+            SPLIT_HASH: split_hash_of(split),
+        },
     )

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from lex_assets.passages.annex import annex_pieces
 from lex_assets.passages.cut import last_sentence, windows
 from lex_assets.passages.ids import article_id, label, segment
-from lex_assets.passages.in_force import Calendar, with_delayed_parts
+from lex_assets.passages.in_force import STATUTES, Calendar, with_delayed_parts
 from lex_assets.schemas import DOCUMENTS, PASSAGES, Unit, content_hash
 from lex_assets.sources.annex import FORM_KINDS
 
@@ -102,7 +102,7 @@ def _append(columns: dict[str, list[str]], document: dict[str, Any], piece: _Pie
 
 def _pieces(document: dict[str, Any], tree: Unit, config: PassageConfig) -> Iterator[_Piece]:
     source_type = document["source_type"]
-    if source_type in ("law", "admin_rule"):
+    if source_type in STATUTES:
         return _Statute(document, tree, config).pieces()
     if source_type == "precedent":
         return _decision(document, tree, config)

@@ -14,14 +14,12 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from lex_assets.passages.groups import Groups
+from lex_assets.passages.in_force import STATUTES
 from lex_assets.passages.overlap import near_duplicates
 from lex_assets.schemas import PASSAGES, LexError, frame_hash
 
 NEAR_DUPLICATE = 0.9
 """Jaccard similarity of character n-grams from which two texts outside of statutes count as one."""
-
-STATUTES = ("law", "admin_rule", "markdown")
-"""Source types of which only equal texts and versions are equivalent."""
 
 _VERSION = re.compile(r"@\d{8}(?=_|#|$)")
 # What decides although it is short: the answer to an issue, and in texts of facts every number.

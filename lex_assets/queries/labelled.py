@@ -257,7 +257,8 @@ def _delegation_drafts(
     for source, cited in sorted(by_article.items()):
         targets = list(dict.fromkeys(row["target_parent_id"] for row in cited))
         domains = {shelf.domain[t] for t in targets}
-        if source not in units or len(targets) > config.max_articles or len(domains) != 1:
+        left_out = source not in units or source not in shelf.passages
+        if left_out or len(targets) > config.max_articles or len(domains) != 1:
             continue
         text = _delegation_text(units[source])[: config.max_characters]
         meta = {"articles": targets, "families": sorted({shelf.family[t] for t in targets})}

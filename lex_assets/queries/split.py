@@ -1,6 +1,8 @@
-"""Which set a query belongs to and how its test is held out: pure functions of ids and the seed, and the checks.
+"""Which set a query belongs to and how its test is held out, and the checks.
 
-Here: sets, regimes, leak checks. Not here: what a query or its group is (`labelled`).
+By group (the default) a set is a pure function of the group's id and the seed. By time it is one of the date of the
+group's newest decision and three boundaries, which are dates: the newest groups are the test. Here: sets, regimes, leak
+checks. Not here: what a query or its group is (`labelled`).
 """
 
 from __future__ import annotations
@@ -8,16 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lex_assets.passages.overlap import contained
-from lex_assets.schemas import QUERIES, SETS, Document, LexError
+from lex_assets.schemas import QUERIES, SETS, Document, LexError, frame_hash
 
 LAW_TYPES = ("law", "admin_rule", "markdown", "interpretation")
 """Source types whose families the unseen-law regime holds out."""
 DROPPED = "dropped"
+NEVER = "99999999"
+"""A boundary that no date reaches: the set behind it stays empty."""
 Fractions = tuple[float, float, float, float]
 
 
@@ -27,6 +32,11 @@ class SplitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    by: Literal["group", "time"] = Field(
+        default="group",
+        description="group: 그룹 id로 추첨. time: 최근 판결이 시험, 그 앞이 승격·검증(날짜 없는 그룹은 추첨). group draws by the "
+        "group's id; time makes the newest decisions the test; groups without a date are drawn.",
+    )
     seed: int = Field(default=25718, description="모든 추첨의 시드. Seed of every draw.")
     train: float = Field(default=0.7, ge=0, le=1, description="학습 그룹의 비율. Share of split groups that train.")
     valid: float = Field(default=0.1, ge=0, le=1, description="모형 선택용 비율. Share that chooses.")
@@ -45,6 +55,20 @@ class SplitConfig(BaseModel):
         "evaluation query's character n-grams are dropped.",
     )
 
+    valid_from: str = Field(
+        default="",
+        description="time: 이 날(YYYYMMDD)부터 검증. 세 경계를 비우면 비율로 정함. First day of valid; empty boundaries follow the shares.",
+    )
+    promotion_from: str = Field(default="", description="time: 이 날(YYYYMMDD)부터 승격 심사. First day of promotion.")
+    test_from: str = Field(default="", description="time: 이 날(YYYYMMDD)부터 시험. First day of test.")
+
+    @model_validator(mode="after")
+    def _boundaries_in_order(self) -> SplitConfig:
+        days = self.boundaries
+        if any(days) and (list(days) != sorted(days) or any(len(d) != 8 or not d.isdigit() for d in days)):
+            raise ValueError(f"valid_from, promotion_from, test_from are {days}; give all three as YYYYMMDD, in order")
+        return self
+
     @model_validator(mode="after")
     def _sums_to_one(self) -> SplitConfig:
         if abs(sum(self.fractions) - 1) > 1e-6:
@@ -55,6 +79,11 @@ class SplitConfig(BaseModel):
     def fractions(self) -> Fractions:
         """Shares in the order of SETS."""
         return self.train, self.valid, self.promotion, self.test
+
+    @property
+    def boundaries(self) -> tuple[str, str, str]:
+        """First days of valid, promotion and test; empty when they follow the shares."""
+        return self.valid_from, self.promotion_from, self.test_from
 
 
 def draw(kind: str, name: str, seed: int) -> float:
@@ -82,6 +111,45 @@ def evaluation_set(group_id: str, seed: int, fractions: Fractions = (0.7, 0.1, 0
     return split_set(group_id, seed, (0.0, shares[0] / total, shares[1] / total, shares[2] / total))
 
 
+def set_of_group(group_id: str, config: SplitConfig, newest: str = "") -> str:
+    """The set of a split group under `config`; `newest`: YYYYMMDD of its newest decision, empty without one.
+
+    Raises LexError when the split goes by time and has no boundaries yet (see `with_boundaries`).
+    """
+    if config.by == "group" or not newest:
+        return split_set(group_id, config.seed, config.fractions)
+    if not config.test_from:
+        raise LexError("the split by time has no boundaries; use the settings that are stored with the split")
+    reached = [name for name, day in zip(SETS[1:], config.boundaries, strict=True) if newest >= day]
+    return reached[-1] if reached else SETS[0]
+
+
+def group_dates(queries: pl.DataFrame) -> dict[str, str]:
+    """Split group → YYYYMMDD of its newest decision; groups without a date are left out."""
+    dated = queries.filter(pl.col("decided") != "")
+    return dict(dated.group_by("split_group").agg(pl.col("decided").max()).sort("split_group").iter_rows())
+
+
+def with_boundaries(config: SplitConfig, queries: pl.DataFrame) -> SplitConfig:
+    """`config` with the boundaries of a split by time: days such that the shares of groups hold as nearly as days allow.
+
+    A day is never divided. Raises LexError when no group has a date.
+    """
+    if config.by == "group" or config.test_from:
+        return config
+    dates = sorted(group_dates(queries).values())
+    if not dates:
+        raise LexError("the split by time found no dated query: only decisions carry a date; split by group instead")
+    edges = (config.train, config.train + config.valid, config.train + config.valid + config.promotion)
+    days = [dates[n] if (n := round(edge * len(dates))) < len(dates) else NEVER for edge in edges]
+    return config.model_copy(update=dict(zip(("valid_from", "promotion_from", "test_from"), days, strict=True)))
+
+
+def split_hash(queries: pl.DataFrame, qrels: pl.DataFrame) -> str:
+    """16 hex digits over the split table and its labels: what every later stage was made from."""
+    return frame_hash(queries.sort("query_id"), qrels.sort("query_id", "passage_id"))[:16]
+
+
 def family_is_held_out(family: str, seed: int, fraction: float = 0.15) -> bool:
     """Whether the unseen-law regime holds this law family (act with its decrees and rules) out of training."""
     return draw("family", family, seed) < fraction
@@ -93,16 +161,23 @@ def held_out_families(corpus: pl.DataFrame, config: SplitConfig) -> frozenset[st
     return frozenset(f for f in families if family_is_held_out(f, config.seed, config.held_out))
 
 
-def is_training_document(document: Document, config: SplitConfig, groups: Mapping[str, str] | None = None) -> bool:
+def is_training_document(
+    document: Document,
+    config: SplitConfig,
+    groups: Mapping[str, str] | None = None,
+    newest: Mapping[str, str] | None = None,
+) -> bool:
     """Whether a base model may be trained on this document.
 
     Laws: unless their family is held out. Decisions and MRC contexts: when their split group is in train; `groups` maps
-    document → split group (see `split_groups`), a document that is not in it is its own group.
+    document → split group (see `split_groups`), a document that is not in it is its own group; `newest` maps split group
+    → date (see `group_dates`).
     """
     if document.source_type in LAW_TYPES:
         return not family_is_held_out(document.family, config.seed, config.held_out)
     group = (groups or {}).get(document.doc_id, document.doc_id)
-    return split_set(group, config.seed, config.fractions) == "train"
+    own_date = document.effective_date if document.source_type == "precedent" else ""
+    return set_of_group(group, config, (newest or {}).get(group, own_date)) == "train"
 
 
 def split_groups(queries: pl.DataFrame) -> dict[str, str]:
@@ -119,11 +194,11 @@ def assign_split(
     other laws is dropped. A training query that nearly repeats an evaluation query is dropped, so that evaluation sets
     do not change when documents are added.
     """
-    config = config or SplitConfig()
-    held = _held_share(queries, qrels, corpus, config)
+    config = with_boundaries(config or SplitConfig(), queries)
+    held, newest = _held_share(queries, qrels, corpus, config), group_dates(queries)
     shares = [held.get(q, 0.0) for q in queries["query_id"]]
     groups = zip(queries["split_group"], queries["origin"], shares, strict=True)
-    sets = [_set_of(group, origin, share, config) for group, origin, share in groups]
+    sets = [_set_of(group, origin, share, config, newest.get(group, "")) for group, origin, share in groups]
     frame = queries.with_columns(set=pl.Series(sets, dtype=pl.String), _held=pl.Series(shares, dtype=pl.Float64))
     mixed = (pl.col("_held") > 0) & (pl.col("_held") < 1)
     barred = mixed | ((pl.col("_held") == 1) & (pl.col("set") == "train"))
@@ -137,10 +212,11 @@ def assign_split(
     return QUERIES.validate(frame)
 
 
-def _set_of(group: str, origin: str, held_share: float, config: SplitConfig) -> str:
+def _set_of(group: str, origin: str, held_share: float, config: SplitConfig, newest: str) -> str:
     """A delegation's group is its law family: when that is held out, nothing of the group can train."""
-    choose = evaluation_set if origin == "delegation" and held_share == 1 else split_set
-    return choose(group, config.seed, config.fractions)
+    if origin == "delegation" and held_share == 1:
+        return evaluation_set(group, config.seed, config.fractions)
+    return set_of_group(group, config, newest)
 
 
 def _drop(queries: pl.DataFrame, ids: set[str]) -> pl.DataFrame:
@@ -188,10 +264,15 @@ def _shared_gold(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFram
 def split_leaks(
     queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: SplitConfig | None = None
 ) -> dict[str, int]:
-    """Counts that must be 0: groups in two sets, near-repeats across training and evaluation, shared gold articles."""
+    """Counts that must be 0: groups in two sets, near-repeats across training and evaluation, shared gold articles, and in
+    a split by time training queries as new as evaluation."""
     config = config or SplitConfig()
-    repeats = {"near_duplicates_of_evaluation": len(_repeats(queries, config.overlap))}
-    return _structural_leaks(queries, qrels, corpus) | repeats
+    found = _structural_leaks(queries, qrels, corpus)
+    found["near_duplicates_of_evaluation"] = len(_repeats(queries, config.overlap))
+    if config.by == "time":
+        late = (pl.col("decided") != "") & (pl.col("decided") >= config.valid_from)
+        found["training_newer_than_boundary"] = queries.filter((pl.col("set") == "train") & late).height
+    return found
 
 
 def _structural_leaks(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> dict[str, int]:

@@ -22,8 +22,9 @@ from lex_assets.queries.split import (
     SplitConfig,
     evaluation_set,
     family_is_held_out,
+    group_dates,
+    set_of_group,
     split_groups,
-    split_set,
 )
 from lex_assets.schemas import QRELS, QUERIES
 
@@ -220,6 +221,7 @@ class _Sets:
     def __init__(self, split: SplitConfig, labelled: pl.DataFrame | None, qrels: pl.DataFrame | None) -> None:
         self.split = split
         self.groups: dict[str, str] = split_groups(labelled) if labelled is not None else {}
+        self.newest: dict[str, str] = group_dates(labelled) if labelled is not None else {}
         self.unseen_documents: set[str] = set()
         self.unseen_passages: set[str] = set()
         if labelled is not None:
@@ -237,7 +239,8 @@ class _Sets:
         seed, fractions = self.split.seed, self.split.fractions
         if law and family_is_held_out(row["family"], seed, self.split.held_out):
             return group, evaluation_set(group, seed, fractions), "unseen_law"
-        chosen = split_set(group, seed, fractions)
+        own_date = row["effective_date"] if row["source_type"] == "precedent" else ""
+        chosen = set_of_group(group, self.split, self.newest.get(group, own_date))
         unseen = row["doc_id"] in self.unseen_documents or row["passage_id"] in self.unseen_passages
         if not law and unseen:
             return group, DROPPED if chosen == "train" else chosen, "unseen_law"

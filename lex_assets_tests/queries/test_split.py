@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import polars as pl
@@ -14,8 +15,13 @@ from lex_assets.queries.split import (
     assign_split,
     check_split,
     family_is_held_out,
+    group_dates,
     is_training_document,
+    set_of_group,
+    split_hash,
+    split_leaks,
     split_set,
+    with_boundaries,
 )
 from lex_assets.schemas import PASSAGES, QRELS, QUERIES, LexError
 from lex_assets_tests.world import TENANCY, decision
@@ -37,8 +43,8 @@ def group_in(name: str, start: int = 0) -> str:
     return next(f"PREC_{n}" for n in range(start, 9999) if split_set(f"PREC_{n}", CONFIG.seed) == name)
 
 
-def query(query_id: str, group: str, text: str, **meta: object) -> dict[str, object]:
-    values = (query_id, "law", "citation", text, group, "", "", group, "20150101", json.dumps(meta, ensure_ascii=False))
+def query(query_id: str, group: str, text: str, decided: str = "20150101", **meta: object) -> dict[str, object]:
+    values = (query_id, "law", "citation", text, group, "", "", group, decided, json.dumps(meta, ensure_ascii=False))
     return dict(zip(QUERIES.names, values, strict=True))
 
 
@@ -160,3 +166,80 @@ def test_base_models_leave_out_test_decisions_and_held_out_families() -> None:
     case = decision(group_in("train").removeprefix("PREC_"), "2014다1", ("쟁점", "", "", ""))
     assert is_training_document(case, CONFIG)
     assert not is_training_document(case, CONFIG, {case.doc_id: group_in("test")})
+
+
+BY_TIME = SplitConfig(by="time")
+DAYS = [f"20{year:02d}0301" for year in range(10, 30)]
+CORPUS = [passage("LAW_2_제1조", known_family())]
+
+
+def unlike_others(name: str) -> str:
+    return "".join(chr(0xAC00 + 40 * byte) for byte in hashlib.sha256(name.encode()).digest())
+
+
+def dated(days: list[str], name: str = "PREC") -> list[dict[str, object]]:
+    return [query(f"{name}{n}", f"{name}_{n}", unlike_others(f"{name}{n}"), day) for n, day in enumerate(days)]
+
+
+def split_by_time(queries: list[dict[str, object]], config: SplitConfig = BY_TIME) -> dict[str, str]:
+    frame, qrels, corpus = tables(queries, {str(q["query_id"]): ["LAW_2_제1조"] for q in queries}, CORPUS)
+    return {q: s for q, (s, _) in sets(assign_split(frame, qrels, corpus, config)).items()}
+
+
+def test_by_time_the_newest_are_the_test_and_no_day_is_divided() -> None:
+    found = split_by_time(dated(DAYS))
+    assert list(found.values()) == ["train"] * 14 + ["valid"] * 2 + ["promotion"] * 2 + ["test"] * 2
+    tied = split_by_time(dated([*DAYS[:17], *[DAYS[17]] * 3]))
+    assert [tied[f"PREC{n}"] for n in range(16, 20)] == ["promotion", "test", "test", "test"]
+
+
+def test_by_time_a_group_goes_by_its_newest_member() -> None:
+    queries = dated(DAYS)
+    queries.append(query("old", "PREC_19", "같은 사건의 오래된 심급에서 다룬 쟁점", DAYS[0]))
+    assert split_by_time(queries)["old"] == "test"
+
+
+def test_by_time_groups_without_a_date_are_drawn() -> None:
+    undated = [query(f"u{n}", f"MRC_{n}", unlike_others(f"u{n}"), "") for n in range(30)]
+    found = split_by_time([*dated(DAYS), *undated])
+    assert {n: found[f"u{n}"] for n in range(30)} == {n: split_set(f"MRC_{n}", BY_TIME.seed) for n in range(30)}
+    with pytest.raises(LexError, match="no dated query"):
+        split_by_time(undated)
+
+
+def test_by_time_given_boundaries_keep_old_queries_where_they_are() -> None:
+    days = {"valid_from": "20200101", "promotion_from": "20220101", "test_from": "20240101"}
+    fixed = SplitConfig(by="time", **days)
+    before = split_by_time(dated(DAYS), fixed)
+    after = split_by_time([*dated(DAYS), *dated(["20300101"] * 30, "NEW")], fixed)
+    assert {q: after[q] for q in before} == before and after["NEW0"] == "test"
+    assert set_of_group("PREC_1", fixed, "20211231") == "valid" and set_of_group("PREC_1", fixed, "20240101") == "test"
+
+
+@pytest.mark.parametrize("days", [("20200101", "", ""), ("20220101", "20200101", "20240101"), ("2020", "2021", "2022")])
+def test_boundaries_are_three_days_in_order(days: tuple[str, str, str]) -> None:
+    with pytest.raises(ValidationError, match="give all three"):
+        SplitConfig(by="time", valid_from=days[0], promotion_from=days[1], test_from=days[2])
+
+
+def test_by_time_later_stages_need_the_stored_boundaries() -> None:
+    frame, qrels, corpus = tables(dated(DAYS), {f"PREC{n}": ["LAW_2_제1조"] for n in range(20)}, CORPUS)
+    with pytest.raises(LexError, match="settings that are stored"):
+        set_of_group("PREC_1", BY_TIME, "20200101")
+    stored = with_boundaries(BY_TIME, frame)
+    assert stored.boundaries == (DAYS[14], DAYS[16], DAYS[18])
+    assert SplitConfig(**stored.model_dump()) == stored
+    newest = group_dates(frame)
+    case = decision("19", "2014다1", ("쟁점", "", "", ""), decided="20100101")
+    assert is_training_document(case, stored) and not is_training_document(case, stored, {}, newest)
+    queries = assign_split(frame, qrels, corpus, stored)
+    assert not any(split_leaks(queries, qrels, corpus, stored).values())
+    late = queries.with_columns(set=pl.when(pl.col("decided") == DAYS[19]).then(pl.lit("train")).otherwise("set"))
+    assert split_leaks(late, qrels, corpus, stored)["training_newer_than_boundary"] == 1
+
+
+def test_the_hash_is_of_the_table_and_its_labels() -> None:
+    frame, qrels, corpus = tables(dated(DAYS), {f"PREC{n}": ["LAW_2_제1조"] for n in range(20)}, CORPUS)
+    by_group, by_time = (assign_split(frame, qrels, corpus, config) for config in (CONFIG, BY_TIME))
+    assert split_hash(by_group, qrels) == split_hash(by_group.reverse(), qrels.reverse())
+    assert len({split_hash(by_group, qrels), split_hash(by_time, qrels), split_hash(by_group, qrels.head(3))}) == 3

@@ -202,6 +202,25 @@ def test_decisions_give_their_set() -> None:
     assert queries.select("split_group", "set").row(0) == (group, "test")
 
 
+def test_by_time_a_decision_goes_by_the_newest_of_its_group_or_by_its_own_date() -> None:
+    days = {"valid_from": "20200101", "promotion_from": "20220101", "test_from": "20240101"}
+    values = ("Q", "precedent", "holding", "쟁점", "PREC_5", "test", "unseen_query", "PREC_5", "20250301", "{}")
+    labelled = QUERIES.frame([dict(zip(QUERIES.names, values, strict=True))])
+    common = {"unit": "holding", "source_type": "precedent", "domain": "precedent"}
+    rows = [
+        passage("PREC_5_h1", "판결요지", family="PREC_5", **common) | {"effective_date": "20100101"},
+        passage("PREC_6_h1", "다른 판결요지", family="PREC_6", **common) | {"effective_date": "20210101"},
+    ]
+    texts = {
+        "PREC_5_h1": ["임차인이 보증금을 돌려받을 수 있나요?"],
+        "PREC_6_h1": ["은행이 예금을 지급하지 않을 수 있나요?"],
+    }
+    queries, _, _ = synthetic_queries(
+        corpus(*rows), Fixed(texts), split=SplitConfig(by="time", **days), labelled=labelled
+    )
+    assert queries["set"].to_list() == ["test", "valid"]
+
+
 def test_what_an_unseen_law_query_looks_for_is_not_asked_in_training() -> None:
     group = next(f"PREC_{n}" for n in range(999) if split_set(f"PREC_{n}", SPLIT.seed) == "train")
     row = passage(f"{group}_h1", "요지", unit="holding", source_type="precedent", doc_id=group, domain="precedent")
