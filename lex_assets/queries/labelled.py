@@ -35,7 +35,13 @@ class LabelConfig(BaseModel):
         default=0.01,
         gt=0,
         le=1,
-        description="이 비율을 넘게 인용되는 조문은 상용 조문으로 표시. Share of issues that cite boilerplate.",
+        description="도메인의 판시사항 중 이 비율을 넘게 인용되는 조문은 상용 조문으로 표시. Articles that more than this share of a "
+        "domain's issues cite are boilerplate.",
+    )
+    boilerplate_least: int = Field(
+        default=10,
+        ge=1,
+        description="상용 조문으로 볼 최소 인용 수. Boilerplate is cited by more issues than this, however few issues there are.",
     )
     max_articles: int = Field(
         default=4,
@@ -341,7 +347,7 @@ def _mark_boilerplate(drafts: Iterable[Draft], config: LabelConfig) -> None:
     totals = Counter(d.domain for d in issues)
     cited = Counter((d.domain, article) for d in issues for article in d.meta["articles"])
     for draft in issues:
-        limit = max(2.0, config.boilerplate_share * totals[draft.domain])
+        limit = max(config.boilerplate_least, config.boilerplate_share * totals[draft.domain])
         if common := [a for a in draft.meta["articles"] if cited[draft.domain, a] > limit]:
             draft.meta["boilerplate"] = common
 

@@ -24,8 +24,9 @@ class TrainingConfig(BaseModel):
     max_positives: int = Field(
         default=5,
         ge=1,
-        description="이보다 많은 조문을 인용한 질의는 학습에서 제외. Training queries that cite more articles are left out: "
-        "they name a field of law, not an answer.",
+        description="이보다 많은 조문을 인용한 질의는 학습에서만 제외(평가는 정답을 모두 유지). Training queries that cite more articles "
+        "are left out, they name a field of law and no answer; evaluation keeps every query with all its answers, since to "
+        "drop some of them would count right answers as wrong.",
     )
     synthetic: bool = Field(default=True, description="생성 질문도 학습에 사용. Whether generated questions train too.")
     synthetic_in_valid: bool = Field(

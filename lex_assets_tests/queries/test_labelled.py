@@ -90,18 +90,26 @@ def test_sister_decisions_share_a_group(tables) -> None:
     assert json.loads(row(tables, "Q_PREC_2_1_precedent")["meta"])["sisters"] == ["PREC_1"]
 
 
-def test_boilerplate_is_marked() -> None:
-    cases = [
-        decision(
-            str(n), f"20{10 + n}다{n}", (f"쟁점 번호 {n * 7919} 관한 고유한 물음", "답", "주거임대차 보호법 제3조", "")
-        )
-        for n in range(1, 9)
-    ]
-    documents, corpus = frames(TENANCY, *cases)
-    config = LabelConfig(boilerplate_share=0.5)
-    queries, _ = labelled_queries(documents, corpus, citation_graph(documents, corpus), config)
-    meta = json.loads(queries.filter(pl.col("origin") == "citation")["meta"][0])
-    assert meta["boilerplate"] == ["LAW_000001_제3조"]
+def boilerplate(cases: int, **config: float) -> list[str]:
+    """Articles marked in the first of `cases` decisions that cite 제3조; every second one cites 제10조 too."""
+    cited = ("주거임대차 보호법 제3조", "주거임대차 보호법 제3조, 주거임대차 보호법 제10조")
+    documents, corpus = frames(
+        TENANCY,
+        *(
+            decision(str(n), f"20{10 + n}다{n}", (f"쟁점 번호 {n * 7919} 관한 고유한 물음", "답", cited[n % 2], ""))
+            for n in range(1, cases + 1)
+        ),
+    )
+    graph = citation_graph(documents, corpus)
+    queries, _ = labelled_queries(documents, corpus, graph, LabelConfig(**config))
+    meta = json.loads(queries.row(by_predicate=pl.col("query_id") == "Q_PREC_1_1_law", named=True)["meta"])
+    return meta.get("boilerplate", [])
+
+
+def test_articles_that_are_cited_everywhere_are_marked() -> None:
+    assert boilerplate(12, boilerplate_share=0.6) == ["LAW_000001_제3조"]
+    assert boilerplate(12, boilerplate_share=0.4, boilerplate_least=5) == ["LAW_000001_제3조", "LAW_000001_제10조"]
+    assert boilerplate(8, boilerplate_share=0.5) == []
 
 
 def test_refused_old_versions_are_kept_as_near_misses() -> None:
