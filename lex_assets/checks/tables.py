@@ -7,7 +7,7 @@ import polars as pl
 
 from lex_assets.assets.assemble import split_settings
 from lex_assets.partitions import domain_partitions
-from lex_assets.queries.split import split_leaks
+from lex_assets.queries.split import DROPPED, split_leaks
 from lex_assets.schemas import CITATIONS, PASSAGES, QRELS, QUERIES, SchemaError
 
 QUARANTINE_WARNING = 0.02
@@ -42,6 +42,39 @@ def passages_follow_their_schema(passages: dict[str, Any]) -> dg.AssetCheckResul
     return schema_result(PASSAGES, passages["passages"])
 
 
+@dg.asset_check(asset="passages", blocking=True, partitions_def=domain_partitions)
+def passages_say_where_they_are_from(passages: dict[str, Any]) -> dg.AssetCheckResult:
+    """빈 단락이 없고 상위 단위와 시행일이 적혀 있는가. Text, parent and a label for people; dates are days or empty."""
+    table = passages["passages"].collect()
+    empty = {name: (table[name].str.strip_chars() == "").sum() for name in ("text", "parent_id", "citation")}
+    undated = (~table["effective_date"].str.contains(r"^(\d{8})?$")).sum()
+    longest = table.select(pl.col("text").str.len_chars().max()).item() or 0
+    return dg.AssetCheckResult(
+        passed=not any(empty.values()) and not undated,
+        metadata={
+            **{f"empty {name}": count for name, count in empty.items()},
+            "not a day": undated,
+            "longest text": longest,
+        },
+    )
+
+
+@dg.asset_check(asset="corpus", blocking=True)
+def equivalence_classes_are_named_by_a_member(corpus: dict[str, Any]) -> dg.AssetCheckResult:
+    """동치류가 그 안의 가장 작은 id로 불리는가. Every class has the smallest id of its members, so that masking can rely on it."""
+    table = PASSAGES.validate(corpus["passages"].collect())
+    classes = table.group_by("equivalence_id").agg(pl.col("passage_id").min(), pl.len())
+    misnamed = classes.filter(pl.col("equivalence_id") != pl.col("passage_id")).height
+    return dg.AssetCheckResult(
+        passed=misnamed == 0,
+        metadata={
+            "misnamed": misnamed,
+            "classes": classes.height,
+            "largest class": classes.select(pl.col("len").max()).item() or 0,
+        },
+    )
+
+
 @dg.asset_check(asset="corpus", blocking=True)
 def corpus_follows_its_schema(corpus: dict[str, Any]) -> dg.AssetCheckResult:
     """말뭉치의 id가 유일하고 열이 맞는가. Ids unique over all domains, columns right."""
@@ -74,10 +107,29 @@ def split_does_not_leak(split: dict[str, Any], corpus: dict[str, Any]) -> dg.Ass
     return dg.AssetCheckResult(passed=not any(leaks.values()), metadata=dict(leaks))
 
 
+@dg.asset_check(
+    asset="synthetic_qa",
+    blocking=True,
+    partitions_def=domain_partitions,
+    additional_ins={"split": dg.AssetIn("split")},
+)
+def synthetic_questions_inherit_their_set(synthetic_qa: dict[str, Any], split: dict[str, Any]) -> dg.AssetCheckResult:
+    """생성 질문이 출처의 분할을 따르는가. With the split table, no group is in two sets."""
+    frames = [QUERIES.validate(tables["queries"].collect()) for tables in (split, synthetic_qa)]
+    kept = pl.concat(frames).filter(pl.col("set") != DROPPED)
+    torn = kept.group_by("split_group").agg(pl.col("set").n_unique()).filter(pl.col("set") > 1)["split_group"].sort()
+    return dg.AssetCheckResult(
+        passed=torn.is_empty(), metadata={"groups in two sets": torn.len(), "first": ", ".join(torn.head(5)) or "-"}
+    )
+
+
 TABLE_CHECKS = [
     few_documents_quarantined,
     passages_follow_their_schema,
+    passages_say_where_they_are_from,
     corpus_follows_its_schema,
+    equivalence_classes_are_named_by_a_member,
     citations_resolve,
     split_does_not_leak,
+    synthetic_questions_inherit_their_set,
 ]

@@ -33,6 +33,20 @@ def only_train_and_valid(training_queries: dict[str, Any]) -> dg.AssetCheckResul
 
 
 @dg.asset_check(
+    asset="training_queries",
+    blocking=True,
+    partitions_def=domain_partitions,
+    additional_ins={"split": dg.AssetIn("split")},
+)
+def training_follows_the_split(training_queries: dict[str, Any], split: dict[str, Any]) -> dg.AssetCheckResult:
+    """학습 질문의 분할이 분할표와 같은가. Every labelled query has the set that the current split table gives it."""
+    labelled = training_queries["queries"].filter(pl.col("origin") != "synthetic").select("query_id", "set").collect()
+    current = split["queries"].select("query_id", "set").collect()
+    stale = labelled.join(current, on=["query_id", "set"], how="anti").height
+    return dg.AssetCheckResult(passed=stale == 0, metadata={"labelled": labelled.height, "not as in the split": stale})
+
+
+@dg.asset_check(
     asset="hard_negative_triplets",
     blocking=True,
     partitions_def=domain_partitions,
@@ -81,6 +95,7 @@ def report_compares_all_systems(eval_report: dict[str, Any]) -> dg.AssetCheckRes
 
 TRAINING_CHECKS = [
     only_train_and_valid,
+    training_follows_the_split,
     negatives_are_not_positives,
     retriever_is_no_worse_than_its_base,
     reranker_is_no_worse_than_its_base,
