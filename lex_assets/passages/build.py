@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -61,8 +61,7 @@ def _exists(day: str) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     """A passage before the columns that all passages of its document share."""
 
     passage_id: str
@@ -75,29 +74,30 @@ class _Piece:
 
 
 def build_passages(documents: pl.DataFrame, config: PassageConfig | None = None) -> pl.DataFrame:
-    """PASSAGES of all `documents` (DOCUMENTS), sorted by passage_id. Deleted units and empty texts give none."""
-    config = config or PassageConfig()
-    columns: dict[str, list[str]] = {name: [] for name in PASSAGES.names}
-    for document in DOCUMENTS.validate(documents).iter_rows(named=True):
-        tree = Unit.from_dict(json.loads(document["tree"]))
-        for piece in _pieces(document, tree, config):
-            _append(columns, document, piece)
-    return PASSAGES.validate(pl.DataFrame(columns, schema=PASSAGES.polars)).sort("passage_id")
+    """PASSAGES of all `documents` (DOCUMENTS), sorted by passage_id. Deleted units and empty texts give none.
+
+    equivalence_id is `text_key` here: equal texts are one class until the corpus looks across documents.
+    """
+    config, documents = config or PassageConfig(), DOCUMENTS.validate(documents)
+    pieces: list[_Piece] = []
+    sources: list[int] = []
+    for source, document in enumerate(documents.iter_rows(named=True)):
+        pieces += _pieces(document, Unit.from_dict(json.loads(document["tree"])), config)
+        sources += [source] * (len(pieces) - len(sources))
+    own = pl.DataFrame(pieces, schema=dict.fromkeys(_Piece._fields, pl.String), orient="row")
+    shared = documents.select("doc_id", "domain", "source_type", "family", document_date="effective_date")[sources]
+    date = pl.when(pl.col("effective_date") == "").then("document_date").otherwise("effective_date")
+    table = pl.concat([own, shared], how="horizontal").with_columns(
+        effective_date=date,
+        equivalence_id=pl.Series([text_key(piece.text) for piece in pieces], dtype=pl.String),
+        content_hash=pl.Series([content_hash(piece.context, piece.text) for piece in pieces], dtype=pl.String),
+    )
+    return PASSAGES.validate(table).sort("passage_id")
 
 
 def text_key(text: str) -> str:
     """Equal for texts that differ in white space only."""
     return content_hash("".join(text.split()))
-
-
-def _append(columns: dict[str, list[str]], document: dict[str, Any], piece: _Piece) -> None:
-    values = piece.__dict__ | {
-        "equivalence_id": text_key(piece.text),
-        "content_hash": content_hash(piece.context, piece.text),
-        "effective_date": piece.effective_date or document["effective_date"],
-    }
-    for name, column in columns.items():
-        column.append(values[name] if name in values else document[name])
 
 
 def _pieces(document: dict[str, Any], tree: Unit, config: PassageConfig) -> Iterator[_Piece]:
