@@ -42,7 +42,14 @@ def shingles(text: str, n: int = NGRAM) -> np.ndarray:
     mixed = np.zeros(len(codes) - n + 1, dtype=np.uint64)
     for offset in range(n):
         mixed = (mixed * np.uint64(1_000_003) + codes[offset : len(codes) - n + 1 + offset]) & np.uint64(0xFFFFFFFFFF)
-    return np.unique((mixed ^ (mixed >> np.uint64(20))).astype(np.uint32))
+    grams = (mixed ^ (mixed >> np.uint64(20))).astype(np.uint32)
+    grams.sort()
+    return grams[np.concatenate(([True], grams[1:] != grams[:-1]))]
+
+
+def shared_ngrams(left: str, right: str) -> int:
+    """How many n-grams two texts share."""
+    return _shared(shingles(left), shingles(right))
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> pl.DataFrame:

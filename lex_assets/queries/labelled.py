@@ -19,7 +19,7 @@ from lex_assets.citations.parse import case_numbers
 from lex_assets.citations.resolve import ArticleIndex
 from lex_assets.passages.groups import Groups
 from lex_assets.passages.ids import article_id
-from lex_assets.passages.overlap import near_duplicates, shingles
+from lex_assets.passages.overlap import near_duplicates, shared_ngrams
 from lex_assets.schemas import QRELS, QUERIES, Document, Unit
 
 NAMED, REST = 2, 1
@@ -206,9 +206,7 @@ def _decision_query(
 def _nearest(text: str, passages: Sequence[str], shelf: Shelf) -> str | None:
     if len(passages) < 2:
         return passages[0] if passages else None
-    grams = set(shingles(text).tolist())
-    share = {p: len(grams & set(shingles(shelf.text.get(p, "")).tolist())) for p in passages}
-    return min(passages, key=lambda p: (-share[p], p))
+    return min(passages, key=lambda p: (-shared_ngrams(text, shelf.text.get(p, "")), p))
 
 
 def _holding_query(document: Document, issue: int, text: str, shelf: Shelf) -> Iterator[Draft]:
