@@ -134,6 +134,12 @@ def ingest(
     store: Annotated[Path, typer.Option(help="결과 폴더 · where documents, corpus and quarantine go")],
     domain_rules: Annotated[Path | None, typer.Option(help="도메인 규칙 YAML · domain rule file")] = None,
     workers: Annotated[int, typer.Option(min=1, help="읽기 프로세스 수 · parsing processes")] = 1,
+    format: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="형식 지정 '경로패턴=형식' (예: 'qa/*.txt=record') · set the format of files, may be repeated"
+        ),
+    ] = None,
 ) -> None:
     """원문을 문서와 검색 단위로 · Parse raw files into documents and passages; the unreadable are listed, not lost."""
     from lex_assets.passages.build import build_passages
@@ -141,7 +147,7 @@ def ingest(
     from lex_assets.sources.domains import DomainRules
     from lex_assets.sources.read import ingest as read
 
-    found = read(raw, DomainRules.load(domain_rules), workers=workers)
+    found = read(raw, DomainRules.load(domain_rules).with_formats(format or ()), workers=workers)
     corpus = build_corpus([build_passages(found.documents)])
     tables = {"documents": found.documents, "corpus": corpus, "quarantine": found.quarantine}
     _write_store(store, tables)

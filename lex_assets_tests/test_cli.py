@@ -72,7 +72,7 @@ def test_the_installed_command_lists_all_commands() -> None:
 
 def test_ingest_of_the_sample_then_search(sample_dir: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    assert "158" in done("ingest", sample_dir, "--store", store)
+    assert "167" in done("ingest", sample_dir, "--store", store)
     before = {path.name: path.read_bytes() for path in store.iterdir()}
     assert set(before) == {"documents.parquet", "corpus.parquet", "quarantine.parquet"}
     done("ingest", sample_dir, "--store", store)
@@ -95,6 +95,17 @@ def test_ingest_keeps_the_good_and_names_the_bad(tmp_path: Path) -> None:
     assert "bad.json" in result.stderr and "not JSON" in result.stderr
     assert pl.read_parquet(tmp_path / "store" / "quarantine.parquet")["source_path"].to_list() == ["bad.json"]
     assert pl.read_parquet(tmp_path / "store" / "corpus.parquet").height == 1
+
+
+def test_ingest_with_a_format_set_by_hand(tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    jsonl(folder / "faq.txt", [{"id": "1", "text": "보관료는 달마다 냅니다."}])
+    store = tmp_path / "store"
+    assert "not a known format" in refused("ingest", folder, "--store", store)
+    done("ingest", folder, "--store", store, "--format", "*.txt=record")
+    assert pl.read_parquet(store / "corpus.parquet")["passage_id"].to_list() == ["DOC_1_1"]
+    assert "law, admin_rule" in refused("ingest", folder, "--store", store, "--format", "*.txt=tax")
 
 
 def test_ids_pass_through_and_law_and_title_are_searched(files: dict[str, Path]) -> None:

@@ -17,13 +17,13 @@ QUARANTINE_SHOWN = 50
 PassageRun = run_config(PassageConfig)
 
 
-@stage_asset(group="ingest", kinds={"json"}, code_version="1")
+@stage_asset(group="ingest", kinds={"json"}, code_version="2")
 def raw_documents(context: dg.AssetExecutionContext, raw: RawDocumentsResource) -> dg.MaterializeResult:
     """원문 → 문서 트리. Raw files parsed to document trees; what cannot be read is quarantined and listed, the rest kept."""
     from lex_assets.sources.domains import DomainRules
     from lex_assets.sources.read import ingest
 
-    rules = DomainRules.load(raw.rules_path)
+    rules = DomainRules.load(raw.rules_path).with_formats(raw.formats)
     found = ingest(
         raw.path,
         rules,
@@ -58,7 +58,7 @@ def _nothing_found(raw: RawDocumentsResource, domain: str, quarantine: pl.DataFr
     )
 
 
-@stage_asset(group="ingest", kinds={"polars"}, code_version="1")
+@stage_asset(group="ingest", kinds={"polars"}, code_version="2")
 def passages(
     context: dg.AssetExecutionContext, config: PassageRun, raw_documents: dict[str, Any]
 ) -> dg.MaterializeResult:

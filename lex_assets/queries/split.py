@@ -13,9 +13,9 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lex_assets.queries.overlap import near_duplicates
-from lex_assets.schemas import QUERIES, SETS, Document, LexError
+from lex_assets.schemas import QUERIES, SETS, STATUTE_TYPES, Document, LexError
 
-LAW_TYPES = ("law", "admin_rule", "markdown", "interpretation")
+LAW_TYPES = (*STATUTE_TYPES, "interpretation")
 """Source types whose families the unseen-law regime holds out."""
 DROPPED = "dropped"
 Fractions = tuple[float, float, float, float]
@@ -97,10 +97,12 @@ def is_training_document(document: Document, config: SplitConfig, groups: Mappin
     """Whether a base model may be trained on this document.
 
     Laws: unless their family is held out. Decisions and MRC contexts: when their split group is in train; `groups` maps
-    document → split group (see `split_groups`), a document that is not in it is its own group.
+    document → split group (see `split_groups`), a document that is not in it is its own group. Interpretations: both.
     """
-    if document.source_type in LAW_TYPES:
-        return not family_is_held_out(document.family, config.seed, config.held_out)
+    if document.source_type in LAW_TYPES and family_is_held_out(document.family, config.seed, config.held_out):
+        return False
+    if document.source_type in STATUTE_TYPES:
+        return True
     group = (groups or {}).get(document.doc_id, document.doc_id)
     return split_set(group, config.seed, config.fractions) == "train"
 
