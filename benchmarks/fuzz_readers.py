@@ -187,15 +187,15 @@ class Outcome:
 
 
 def outcome(case: Case, folder: Path) -> Outcome:
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         documents, rejected = read_bytes(case.content, case.suffix, folder)
     except Exception as error:  # counted: this is what must not happen
-        return Outcome([], [], sum(case.kept.values()), repr(error), time.perf_counter() - start)
+        return Outcome([], [], sum(case.kept.values()), repr(error), time.process_time() - start)
     reasons = [row["reason"] for row in rejected]
     unforeseen = next((reason for reason in reasons if reason.startswith(UNFORESEEN)), "")
     lost = sum((case.kept - contents(documents)).values())
-    return Outcome(documents, reasons, lost, unforeseen, time.perf_counter() - start)
+    return Outcome(documents, reasons, lost, unforeseen, time.process_time() - start)
 
 
 def real_files(shared: Path, sample: Path, folder: Path) -> dict[str, list[Path]]:
@@ -246,7 +246,7 @@ def main() -> None:
     print(f"{arguments.files:,} files damaged by seed {arguments.seed}: {dict(by_damage.most_common())}")
     for name, count in counts.items():
         print(f"{name:42} {count:,}")
-    print(f"{'slowest file':42} {slowest:.2f} s")
+    print(f"{'slowest file':42} {slowest:.2f} CPU s")
 
 
 if __name__ == "__main__":

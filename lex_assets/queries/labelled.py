@@ -304,8 +304,6 @@ def _pair_drafts(document: Document, shelf: Shelf) -> Iterator[Draft]:
         for name in unit.meta["positives"]:
             for passage in shelf.named(name):
                 by_domain[shelf.domain[shelf.parent[passage]]][passage] = NAMED
-        if not by_domain:
-            log.warning("%s: no document has the passages %s", document.source_path, unit.meta["positives"][:3])
         for domain, grades in sorted(by_domain.items()):
             query_id, anchor = f"Q_{document.doc_id}_{domain}", shelf.parent[min(grades)]
             yield Draft(query_id, domain, "pair", _squeeze(unit.text), document, grades, anchor=anchor)
@@ -429,6 +427,23 @@ def _assign_groups(drafts: Sequence[Draft], documents: Sequence[Document], confi
             draft.meta["sisters"] = others
 
 
+def _warn_of_unknown_positives(documents: Iterable[Document], drafts: Iterable[Draft]) -> None:
+    """Paired questions may name passages by id alone; those whose ids nothing in the corpus has are told, not lost."""
+    asked = {d.doc_id: d for d in documents if d.source_type == "pair"}
+    unknown = sorted(asked.keys() - {draft.document.doc_id for draft in drafts})
+    if unknown:
+        first = asked[unknown[0]]
+        names = first.tree.children[0].meta["positives"]
+        log.warning(
+            "%d of %d paired questions name no passage of the corpus and are left out, for example %s (%s); "
+            "add the file that holds those passages",
+            len(unknown),
+            len(asked),
+            names[:3],
+            first.source_path,
+        )
+
+
 def _distinct(drafts: Iterable[Draft]) -> list[Draft]:
     """`drafts` with ids made unique: MRC files may number the questions of each context, or repeat a number."""
     taken: dict[str, Draft] = {}
@@ -469,7 +484,8 @@ def labelled_from(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """As `labelled_queries`, for documents that are parsed already."""
     config = config or LabelConfig()
-    found = _drafts(documents, citations, Shelf.of(corpus), ArticleIndex.build(documents, corpus), config)
+    found = [*_drafts(documents, citations, Shelf.of(corpus), ArticleIndex.build(documents, corpus), config)]
+    _warn_of_unknown_positives(documents, found)
     drafts = _distinct(d for d in found if len(d.text) >= config.min_characters and d.grades)
     _assign_groups(drafts, documents, config)
     _mark_boilerplate(drafts, config)

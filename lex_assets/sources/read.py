@@ -239,8 +239,9 @@ def _lines(lines: Iterable[bytes], wanted: Wanted, format: str | None) -> Iterat
 def _value_records(place: str, value: Any, content: str, wanted: Wanted, name: str | None) -> Iterator[_Record]:
     """Records of one JSON value in the format `name`; content: its source text, empty for part of a file."""
     if name is None:
-        keys = f"keys {', '.join(map(str, list(value)[:5]))}" if isinstance(value, dict) else type(value).__name__
-        yield place, partial(_fail, SourceError(f"unknown JSON format ({keys}); formats: {', '.join(FORMATS)}"))
+        names = [" ".join(name.split())[:40] for name in list(value)[:5]] if isinstance(value, dict) else ["no object"]
+        reason = f"unknown JSON format (keys {', '.join(names)}); formats: {', '.join(FORMATS)}"
+        yield place, partial(_fail, SourceError(reason))
     elif not any(map(wanted, JSON_FORMATS[name].source_types)):
         yield place, None
     else:

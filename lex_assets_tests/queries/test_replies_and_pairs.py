@@ -144,7 +144,8 @@ def test_questions_with_the_same_first_positive_share_a_set(tables) -> None:
 def test_unresolved_positives_are_told(corpus_tables, caplog) -> None:
     documents, corpus = corpus_tables
     labelled_queries(documents, corpus, citation_graph(documents, corpus))
-    assert "없는 이름" in caplog.text
+    (message,) = [record.message for record in caplog.records if "없는 이름" in record.message]
+    assert message.startswith("1 of 4 paired questions")
 
 
 def test_mrc_files_that_repeat_a_question_number_give_two_queries() -> None:

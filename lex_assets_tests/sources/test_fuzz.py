@@ -73,11 +73,11 @@ def test_markdown_cut_at_any_place_has_documents_or_a_reason(tmp_path: Path) -> 
 def test_a_line_of_fifty_megabytes_costs_its_neighbours_nothing(tmp_path: Path, huge: bytes) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'{"id": "1", "text": "a"}\n{"id": "big", ' + huge + b'"}\n{"id": "2", "text": "b"}\n')
-    start = time.perf_counter()
+    start = time.process_time()
     documents, rejected = read_file(path, tmp_path)
     assert {"DOC_1", "DOC_2"} <= {document.doc_id for document in documents}
     assert len(documents) + len(rejected) == 3
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_deep_nesting_in_one_line_costs_its_neighbours_nothing(tmp_path: Path) -> None:

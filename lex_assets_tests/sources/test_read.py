@@ -81,6 +81,7 @@ def test_workers_do_not_change_the_result(folder: Path, monkeypatch: pytest.Monk
         ("x.json", "가나".encode("cp949"), "not UTF-8"),
         ("x.json", b"[1, 2]", "not an object"),
         ("x.json", b'{"a": 1}', "unknown JSON format"),
+        ("x.json", json.dumps({"line\nbreak" * 1_000: 1}).encode(), "unknown JSON format"),
         ("x.json", b"[" * 200_000, "nested"),
         ("x.json", b'{"a": ' * 100_000, "nested"),
         ("x.json", b"9" * 5_000, "not an object"),
@@ -306,8 +307,8 @@ def test_hostile_text_is_read_in_linear_time(tmp_path: Path, text: str) -> None:
     )
     write(tmp_path, "mrc.json", raw.mrc(CONTEXT | {"context": text, "tbs": [[text, text]]}))
     write(tmp_path, "statute.md", (STATUTE + "\n" * 50_000 + "#\n" * 10_000 + text).encode())
-    start = time.perf_counter()
+    start = time.process_time()
     documents = ingest(tmp_path, RULES).documents
     corpus = build_passages(documents)
     citation_graph(documents.filter(documents["source_type"].is_in(["interpretation", "constitutional"])), corpus)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
