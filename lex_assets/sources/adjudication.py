@@ -16,6 +16,7 @@ from lex_assets.sources.values import SourceError, date_field, field, first_fiel
 _COURT = "헌법재판소"
 _CONSTITUTIONAL_IDS = ("헌재결정례일련번호",)
 _APPEAL_IDS = ("행정심판례일련번호", "행정심판재결례일련번호", "특별행정심판재결례일련번호")
+_APPEAL_WRAPPERS = ("DeccService", "SpecialDeccService")
 _SPECIAL = "특별행정심판재결례일련번호"
 _CONSTITUTIONAL_FIELDS = {
     "판시사항": "issue",
@@ -43,7 +44,7 @@ def is_constitutional(value: dict[str, Any]) -> bool:
 
 def is_appeal(value: dict[str, Any]) -> bool:
     """Whether this JSON object looks like an administrative appeal (its envelope may be that of court decisions)."""
-    return "SpecialDeccService" in value or any(name in unwrapped(value) for name in _APPEAL_IDS)
+    return any(name in value for name in _APPEAL_WRAPPERS) or any(name in unwrapped(value) for name in _APPEAL_IDS)
 
 
 def read_constitutional(value: dict[str, Any]) -> Document:

@@ -1,4 +1,4 @@
-"""Labels of official replies and of pairs that people made."""
+"""Labels of official replies, of decisions that are no court's, and of pairs that people made."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from lex_assets.queries.labelled import labelled_queries
 from lex_assets.queries.split import SplitConfig, assign_split, family_is_held_out, is_training_document
 from lex_assets.queries.synthetic import SyntheticQuestion, synthetic_queries
 from lex_assets.schemas import Document
+from lex_assets.sources.adjudication import read_appeal, read_constitutional
 from lex_assets.sources.interpretation import read_interpretation
 from lex_assets.sources.pairs import paired_question, text_document
+from lex_assets_tests.sources.test_adjudication import APPEAL, CONSTITUTIONAL
 from lex_assets_tests.world import BANKING, DECREE, TENANCY, decision, frames
 
 Tables = tuple[pl.DataFrame, pl.DataFrame]
@@ -160,6 +162,25 @@ def test_mrc_files_that_repeat_a_question_number_give_two_queries() -> None:
     queries, qrels = labelled_queries(documents, corpus, citation_graph(documents, corpus))
     assert queries["query_id"].to_list() == ["Q_MRC_7_0", "Q_MRC_7_0_MRC_8"]
     assert dict(qrels.select("query_id", "passage_id").iter_rows())["Q_MRC_7_0_MRC_8"] == "MRC_8_1"
+
+
+def test_constitutional_decisions_and_appeals_are_labelled_like_court_decisions() -> None:
+    constitutional = read_constitutional(
+        CONSTITUTIONAL
+        | {"판시사항": "임차인의 대항력을 정한 조항이 위헌인지 여부", "결정요지": "위헌이 아니다.", "참조조문": ""}
+        | {"심판대상조문": "주거임대차 보호법(2000. 1. 1. 법률 제1호로 개정된 것) 제3조 제1항", "참조판례": ""}
+    )
+    appeal = read_appeal(APPEAL)
+    cites = decision("9", "2023다9", ("대항력 조항의 위헌 여부에 관한 판단", "답", "", "헌재 2022. 2. 24. 2021헌바114"))
+    for document in (constitutional, appeal):
+        document.domain = "precedent"
+    documents, corpus = frames(TENANCY, constitutional, appeal, cites)
+    found = labelled_queries(documents, corpus, citation_graph(documents, corpus))
+    assert grades(found, "Q_DETC_171929_1_law") == {"LAW_000001_제3조_①": 2, "LAW_000001_제3조_②": 1}
+    assert grades(found, "Q_DETC_171929_1_holding") == {"DETC_171929_h1": 2}
+    assert grades(found, "Q_DECC_243263_1_holding") == {"DECC_243263_h1": 2}
+    assert grades(found, "Q_PREC_9_1_precedent") == {"DETC_171929_h1": 2}
+    assert row(found, "Q_DETC_171929_1_law")["decided"] == "20220224"
 
 
 def held_out_seed(*, held: bool) -> SplitConfig:
