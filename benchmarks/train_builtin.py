@@ -47,7 +47,7 @@ from lex_assets.queries.split import (
 from lex_assets.retrieval.fusion import fuse, learn_weight
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.types import Hits, ranked
-from lex_assets.schemas import Document, content_hash, search_text
+from lex_assets.schemas import DECISION_TYPES, Document, content_hash, search_text
 from lex_assets.sources.archives import unpacked
 from lex_assets.sources.domains import DomainRules
 from lex_assets.sources.read import ingest
@@ -125,13 +125,13 @@ def _barred_documents(
     """Held-out families, documents of another set than train, decisions with a query that is not for training."""
     rows = documents.iter_rows(named=True)
     barred = {row["doc_id"] for row in rows if not is_training_document(Document.from_row(row), split, groups)}
-    asked = queries.filter(pl.col("origin").is_in(["citation", "holding", "mrc"]) & (pl.col("set") != "train"))
+    asked = queries.filter((pl.col("origin") != "delegation") & (pl.col("set") != "train"))
     return barred | set(asked["doc_id"])
 
 
 def _near_copies(corpus: pl.DataFrame, barred: set[str]) -> set[str]:
     """Decisions that share an issue or holding, up to a few words, with a barred one."""
-    decisions = corpus.filter(pl.col("source_type") == "precedent")
+    decisions = corpus.filter(pl.col("source_type").is_in(DECISION_TYPES))
     owners = decisions["doc_id"].to_list()
     texts = decisions["text"].to_list()
     pairs = contained(texts, texts, 0.8).select("text", "within").iter_rows()
@@ -218,7 +218,7 @@ def _tokenized(passages: pl.DataFrame, tokenizer: PreTrainedTokenizerFast) -> li
     groups = {parent: n for n, parent in enumerate(dict.fromkeys(parents))}
     rows = zip(contexts, ids_of(texts), parents, kinds, strict=True)
     return [
-        Tokenized(known[context][:2], known[context][2], ids, groups[parent], kind == "precedent")
+        Tokenized(known[context][:2], known[context][2], ids, groups[parent], kind in DECISION_TYPES)
         for context, ids, parent, kind in rows
         if len(ids) >= 8
     ]

@@ -145,6 +145,12 @@ def ingest(
     as_of: Annotated[
         str, typer.Option(help="기준일 YYYYMMDD: 그날 시행 중인 조문만 · provisions in force on this day")
     ] = "",
+    format: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="형식 지정 '경로패턴=형식' (예: 'qa/*.txt=record') · set the format of files, may be repeated"
+        ),
+    ] = None,
 ) -> None:
     """원문을 문서와 검색 단위로 · Parse raw files into documents and passages; the unreadable are listed, not lost."""
     from lex_assets.passages.build import PassageConfig, build_passages
@@ -154,7 +160,7 @@ def ingest(
     from lex_assets.sources.read import ingest as read
 
     config = _settings(PassageConfig, as_of=as_of)
-    found = read(raw, DomainRules.load(domain_rules), workers=workers)
+    found = read(raw, DomainRules.load(domain_rules).with_formats(format or ()), workers=workers)
     corpus = build_corpus([build_passages(found.documents, config)])
     tables = {"documents": found.documents, "corpus": corpus, "quarantine": found.quarantine}
     _write_store(store, tables)

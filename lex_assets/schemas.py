@@ -23,8 +23,14 @@ SETS = ("train", "valid", "promotion", "test")
 REGIMES = ("unseen_query", "unseen_law")
 """How a test is held out: a new question about known law (headline), or a law family that training never cited."""
 
-HUMAN_ORIGINS = ("citation", "holding", "mrc", "delegation")
+HUMAN_ORIGINS = ("citation", "holding", "interpretation", "mrc", "pair", "delegation")
 """Query origins whose labels come from people; `synthetic` is never averaged with them."""
+
+STATUTE_TYPES = ("law", "admin_rule", "markdown")
+"""Source types that are cited by article."""
+
+DECISION_TYPES = ("precedent", "constitutional", "appeal")
+"""Source types with numbered issues and holdings: courts, Constitutional Court, administrative appeals."""
 
 
 class LexError(Exception):
@@ -40,7 +46,8 @@ class Unit:
     """One node of a document tree.
 
     kind: 편 장 절 관 조 항 호 목 별표 부칙 (statutes, rules) · issue holding cited_articles cited_decisions (decisions) ·
-    context question (MRC) · text (plain records). `number` is the source's own: "53의2", "①", "3.", "가.", "1".
+    question answer reason (interpretations) · context question (MRC) · question (pairs) · text (plain records). `number`
+    is the source's own: "53의2", "①", "3.", "가.", "1".
     """
 
     kind: str
@@ -73,8 +80,9 @@ class Unit:
 
 @dataclass
 class Document:
-    """One law, rule, decision, MRC context or plain record. `doc_id` is like LAW_000030, ADM_2100000243102, PREC_147381,
-    MRC_<context id>, DOC_<id>; `family` is what the unseen-law regime holds out together (an act with its decrees)."""
+    """One law, rule, decision, interpretation, MRC context, plain record or paired question. `doc_id` is like LAW_000030,
+    ADM_2100000243102, PREC_147381, DETC_<id>, DECC_<id>, INTERP_<id>, MRC_<context id>, DOC_<id>, PAIR_<hash>; `family`
+    is what the unseen-law regime holds out together (an act with its decrees, rules and interpretations)."""
 
     doc_id: str
     source_type: str
@@ -158,9 +166,13 @@ _TEXT = pl.String
 DOCUMENTS = TableSchema(
     "documents",
     {
-        "doc_id": Column(_TEXT, "stable id: LAW_000030, ADM_2100000243102, PREC_147381, MRC_<context>, DOC_<id>"),
+        "doc_id": Column(
+            _TEXT, "stable id: LAW_000030, PREC_147381, INTERP_<id>, MRC_<context>, DOC_<id>, PAIR_<hash>"
+        ),
         "domain": Column(_TEXT, "finance, law or precedent, by the domain rules"),
-        "source_type": Column(_TEXT, "law, admin_rule, precedent, interpretation, mrc, markdown or jsonl"),
+        "source_type": Column(
+            _TEXT, "law, admin_rule, precedent, constitutional, appeal, interpretation, mrc, markdown, jsonl or pair"
+        ),
         "title": Column(_TEXT, "official name"),
         "abbreviation": Column(_TEXT, "official abbreviation (법령명약칭), or empty"),
         "authority": Column(_TEXT, "competent authority or court"),
@@ -197,7 +209,7 @@ PASSAGES = TableSchema(
         "context": Column(_TEXT, "law > chapter > article title; put before the text for searching"),
         "text": Column(_TEXT, "searchable text, amendment marks stripped"),
         "citation": Column(_TEXT, "label for people: 민법 제839조의2제1항"),
-        "unit": Column(_TEXT, "항, 조, 별표, 부칙, holding, issue, context or text"),
+        "unit": Column(_TEXT, "항, 조, 별표, 부칙, holding, issue, answer, reason, context or text"),
         "effective_date": Column(_TEXT, "YYYYMMDD or empty"),
         "equivalence_id": Column(_TEXT, "passages with equal values count as one when masking and mining"),
         "content_hash": Column(_TEXT, "sha256 of context and text"),
@@ -209,8 +221,8 @@ CITATIONS = TableSchema(
     {
         "source_id": Column(_TEXT, "citing unit: document and unit, for example PREC_147381#2 or LAW_003083_제3조_①"),
         "source_doc_id": Column(_TEXT, "citing document"),
-        "kind": Column(_TEXT, "article (참조조문), decision (참조판례), in_text or delegation"),
-        "issue": Column(pl.Int32, "issue number in a decision; 0 where there is none"),
+        "kind": Column(_TEXT, "article (참조조문, interpretations), decision (참조판례), in_text or delegation"),
+        "issue": Column(pl.Int32, "issue or question number; 0 where there is none"),
         "raw": Column(_TEXT, "the citation as written"),
         "target_parent_id": Column(_TEXT, "article or decision cited; null when refused", nullable=True),
         "target_passage_id": Column(_TEXT, "named 항, null when the whole article is meant", nullable=True),
@@ -223,13 +235,13 @@ QUERIES = TableSchema(
     {
         "query_id": Column(_TEXT, "stable id"),
         "domain": Column(_TEXT, "domain of the passages it looks for"),
-        "origin": Column(_TEXT, "citation, holding, mrc, delegation or synthetic"),
+        "origin": Column(_TEXT, "citation, holding, interpretation, mrc, pair, delegation or synthetic"),
         "text": Column(_TEXT, "the question, article numbers masked"),
         "split_group": Column(_TEXT, "queries that must share a set: smallest id of the group"),
         "set": Column(_TEXT, "train, valid, promotion, test, or dropped (held out of training and not a fair test)"),
         "regime": Column(_TEXT, "unseen_query or unseen_law"),
         "doc_id": Column(_TEXT, "document that the question comes from"),
-        "decided": Column(_TEXT, "YYYYMMDD of the decision, or empty"),
+        "decided": Column(_TEXT, "YYYYMMDD of the decision or reply, or empty"),
         "meta": Column(_TEXT, "JSON: issue number, answer, generator, licence, …"),
     },
     ("query_id",),

@@ -57,7 +57,7 @@ def corpus(config: CorpusRun, passages: Partitions) -> dg.MaterializeResult:
     )
 
 
-@stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
+@stage_asset(group="assemble", kinds={"polars"}, code_version="2", partitioned=False)
 def citation_graph(raw_documents: Partitions, corpus: Tables) -> dg.MaterializeResult:
     """인용 → 정확한 조문·판례. Every citation resolved to an article or decision, or refused with a reason."""
     from lex_assets.citations.resolve import citation_graph as build
@@ -72,11 +72,11 @@ def citation_graph(raw_documents: Partitions, corpus: Tables) -> dg.MaterializeR
     )
 
 
-@stage_asset(group="assemble", kinds={"polars"}, code_version="1", partitioned=False)
+@stage_asset(group="assemble", kinds={"polars"}, code_version="2", partitioned=False)
 def labelled_queries(
     config: LabelRun, raw_documents: Partitions, corpus: Tables, citation_graph: Tables
 ) -> dg.MaterializeResult:
-    """사람이 붙인 정답: 판시사항→조문, 판시사항→판례, 시행령→법, MRC 질문→문맥. Labels that come free with the documents."""
+    """사람이 붙인 정답: 판시사항→조문·판례, 질의→회답·조문, 시행령→법, MRC·QA 질문→문맥. Labels that come with the documents."""
     queries, qrels = label(
         all_documents(raw_documents),
         PASSAGES.validate(corpus["passages"].collect()),

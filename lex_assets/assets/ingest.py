@@ -18,13 +18,13 @@ QUARANTINE_SHOWN = 50
 PassageRun = run_config(PassageConfig)
 
 
-@stage_asset(group="ingest", kinds={"json"}, code_version="1")
+@stage_asset(group="ingest", kinds={"json"}, code_version="2")
 def raw_documents(context: dg.AssetExecutionContext, raw: RawDocumentsResource) -> dg.MaterializeResult:
     """원문 → 문서 트리. Raw files parsed to document trees; what cannot be read is quarantined and listed, the rest kept."""
     from lex_assets.sources.domains import DomainRules
     from lex_assets.sources.read import ingest
 
-    rules = DomainRules.load(raw.rules_path)
+    rules = DomainRules.load(raw.rules_path).with_formats(raw.formats)
     found = ingest(
         raw.path,
         rules,

@@ -23,7 +23,7 @@ from lex_assets.citations.parse import (
     parse_in_text,
 )
 from lex_assets.passages.ids import article_id
-from lex_assets.schemas import CITATIONS, Document, Unit
+from lex_assets.schemas import CITATIONS, DECISION_TYPES, STATUTE_TYPES, Document, Unit
 
 OldVersions = Literal["refuse", "same_number"]
 REASONS = {
@@ -73,9 +73,9 @@ class ArticleIndex:
         parents = corpus.sort("passage_id").group_by("parent_id", maintain_order=True).agg("passage_id")
         index = cls(passages=dict(parents.iter_rows()))
         for document in sorted(documents, key=lambda d: (d.source_type != "law", d.doc_id)):
-            if document.source_type == "precedent":
+            if document.source_type in DECISION_TYPES:
                 index._add_decision(document)
-            elif document.source_type in ("law", "admin_rule", "markdown"):
+            elif document.source_type in STATUTE_TYPES:
                 index._add_law(document)
         return index
 
@@ -131,6 +131,13 @@ class ArticleIndex:
         return list(dict.fromkeys(found))
 
 
+_QUOTED = re.compile(r"「([^「」]{2,80})」")
+_OLD_LAW = re.compile(r"(?<![가-힣])구 ?「")
+# In running text a docket number is known by what is before it: `12조제3항` and `2024년5월` look alike.
+_DOCKETS = re.compile(r"(?:선고|\d\. ?자|헌재 [\d. ]{6,16}) (\d{2,4}[가-힣]{1,3}\d+(?:, ?\d[\d가-힣]*)*)")
+_UNQUOTED = re.compile(
+    r"(?<![가-힣ㆍ·「])((?:[가-힣ㆍ·]+ ){1,9}(?!(?:[동본이위그]|같은|현행|관련)법)[가-힣]+(?:법|법률))(?=(?: 시행령| 시행규칙)? ?제\d)"
+)
 _ENACTED = re.compile(r"(\d{4})[.년] ?(\d{1,2})[.월] ?(\d{1,2})")
 _DELAY = re.compile(r"공포\s?후\s?(\d+)\s?(년|개월|월|일)")
 
@@ -249,6 +256,43 @@ def _statute_rows(index: ArticleIndex, document: Document) -> Iterator[Row]:
             yield row | ({"kind": "delegation"} if to_act else {})
 
 
+def _interpretation_rows(index: ArticleIndex, document: Document) -> Iterator[Row]:
+    """Articles and decisions that a reply names: under the question's number, those of the reason under 0."""
+    setting = _reply_setting(document)
+    for unit in document.tree.children:
+        issue = int(unit.number) if unit.kind in ("question", "answer") and unit.number.isdigit() else 0
+        source = (f"{document.doc_id}#{issue}", document.doc_id)
+        cites = unit.kind == "cited_articles"
+        for citation in parse_citations(unit.text) if cites else parse_in_text(_quoted(unit.text, index), setting):
+            if citation.law:
+                yield _article_row(index, citation, (*source, "article", issue), document.effective_date, "refuse")
+        for number in (n for dockets in _DOCKETS.findall(unit.text) for n in case_numbers(dockets)):
+            target = index.decisions.get(number)
+            reason = "resolved" if target else "unknown_decision"
+            yield _row(*source, "decision", issue, number, target, None, reason)
+
+
+def _reply_setting(document: Document) -> Setting:
+    """An article without a law's name is one of the reply's act, but only where no other act is spoken of."""
+    text, act = _all_text(document.tree), document.meta.get("parent_title", "")
+    acts = {act_name(" ".join(law.split())) for law in _QUOTED.findall(text)}
+    aliases = setting_of(document).aliases if act else {}
+    return Setting(act if acts <= {act} else "", {**aliases, **defined_names(text)})
+
+
+def _quoted(text: str, index: ArticleIndex) -> str:
+    """`text` with 「」 around names of several words that have none: as much of them as is a law's name. A `구 「…」` becomes
+    the name of a law that is not there."""
+
+    def quote(match: re.Match[str]) -> str:
+        words = match[1].split(" ")
+        known = (n for n in range(len(words)) if law_key(" ".join(words[n:])) in index.laws)
+        start = next(known, 0)
+        return " ".join([*words[:start], f"「{' '.join(words[start:])}」"])
+
+    return _UNQUOTED.sub(quote, _OLD_LAW.sub("「구 ", text))
+
+
 def citation_graph(documents: pl.DataFrame, corpus: pl.DataFrame, old_versions: OldVersions = "refuse") -> pl.DataFrame:
     """Every citation of every document with its target or the reason for none, as a CITATIONS frame.
 
@@ -264,8 +308,10 @@ def graph_of(documents: Iterable[Document], index: ArticleIndex, old_versions: O
     """As `citation_graph`, for parsed documents and an index that exists already."""
     rows: list[Mapping[str, Any]] = []
     for document in documents:
-        if document.source_type == "precedent":
+        if document.source_type in DECISION_TYPES:
             rows += _decision_rows(index, document, old_versions)
-        elif document.source_type in ("law", "admin_rule", "markdown"):
+        elif document.source_type in STATUTE_TYPES:
             rows += _statute_rows(index, document)
+        elif document.source_type == "interpretation":
+            rows += _interpretation_rows(index, document)
     return CITATIONS.frame(rows).unique(maintain_order=True)

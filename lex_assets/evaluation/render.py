@@ -32,9 +32,11 @@ REGIME_NOTES: dict[str, Label] = {
     "unseen_law": ("학습이 한 번도 인용하지 않은 법령", "law families that training never cited"),
 }
 ORIGIN_LABELS: dict[str, Label] = {
-    "citation": ("판시사항 → 인용된 조문·판례", "issue → cited law"),
+    "citation": ("판시사항·질의 → 인용된 조문·판례", "issue or question → cited law"),
     "holding": ("판시사항 → 판결요지", "issue → holding"),
+    "interpretation": ("질의 → 회답", "question → official reply"),
     "mrc": ("기계독해 질문 → 지문", "MRC question → context"),
+    "pair": ("주어진 질문 → 정답 단락", "given question → its passages"),
     "delegation": ("하위법령 → 위임한 조문", "decree → act article"),
     "synthetic": ("합성 질문", "synthetic"),
 }

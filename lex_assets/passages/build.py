@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from lex_assets.passages.annex import annex_pieces
 from lex_assets.passages.cut import last_sentence, windows
 from lex_assets.passages.ids import article_id, label, segment
-from lex_assets.passages.in_force import STATUTES, Calendar, with_delayed_parts
-from lex_assets.schemas import DOCUMENTS, PASSAGES, Unit, content_hash
+from lex_assets.passages.in_force import Calendar, with_delayed_parts
+from lex_assets.schemas import DECISION_TYPES, DOCUMENTS, PASSAGES, STATUTE_TYPES, Unit, content_hash
 from lex_assets.sources.annex import FORM_KINDS
 
 
@@ -102,10 +102,12 @@ def text_key(text: str) -> str:
 
 def _pieces(document: dict[str, Any], tree: Unit, config: PassageConfig) -> Iterator[_Piece]:
     source_type = document["source_type"]
-    if source_type in STATUTES:
+    if source_type in STATUTE_TYPES:
         return _Statute(document, tree, config).pieces()
-    if source_type == "precedent":
+    if source_type in DECISION_TYPES:
         return _decision(document, tree, config)
+    if source_type == "interpretation":
+        return _interpretation(document, tree, config)
     return _plain(document, tree, config)
 
 
@@ -284,22 +286,34 @@ def _render(unit: Unit) -> str:
 
 
 def _decision(document: dict[str, Any], tree: Unit, config: PassageConfig) -> Iterator[_Piece]:
-    """Holdings; issues only where there is no holding of that number; the judgment where there is neither."""
+    """Holdings; issues only where there is no holding of that number; the judgment where there is no holding at all."""
     doc_id, title = document["doc_id"], document["title"]
     case_name = json.loads(document["meta"]).get("case_name", "")
     context = f"{title} {case_name}".strip()
     holdings = {unit.number for unit in tree.children if unit.kind == "holding" and unit.text}
-    pieces = 0
     for unit in tree.children:
         if unit.kind == "holding" or (unit.kind == "issue" and unit.number not in holdings):
-            for place, text in enumerate(windows(unit.text, config.max_characters), start=1):
-                base = f"{doc_id}_{'h' if unit.kind == 'holding' else 'i'}{unit.number}"
-                passage_id = base if place == 1 else f"{base}_w{place}"
-                yield _Piece(passage_id, doc_id, context, text, f"{title} [{unit.number}]", unit.kind)
-                pieces += 1
-        elif unit.kind == "text" and (config.include_judgments or not pieces):
+            yield from _windows(unit, document, context, f"{title} [{unit.number}]", config)
+        elif unit.kind == "text" and (config.include_judgments or not holdings):
             for place, text in enumerate(windows(unit.text, config.max_characters), start=1):
                 yield _Piece(f"{doc_id}_c{place}", doc_id, context, text, title, "text")
+
+
+def _interpretation(document: dict[str, Any], tree: Unit, config: PassageConfig) -> Iterator[_Piece]:
+    """Answers and the reason; what was asked is the query, not a passage."""
+    citation = " ".join(filter(None, (document["authority"], document["version"], "회답"))) + f" ({document['title']})"
+    for unit in tree.children:
+        if unit.kind in ("answer", "reason"):
+            yield from _windows(unit, document, document["title"], citation, config)
+
+
+def _windows(
+    unit: Unit, document: dict[str, Any], context: str, citation: str, config: PassageConfig
+) -> Iterator[_Piece]:
+    """One numbered unit of a decision or reply: <document>_h1, its further windows <document>_h1_w2, …"""
+    base = f"{document['doc_id']}_{unit.kind[0]}{unit.number}"
+    for place, text in enumerate(windows(unit.text, config.max_characters), start=1):
+        yield _Piece(base if place == 1 else f"{base}_w{place}", document["doc_id"], context, text, citation, unit.kind)
 
 
 def _plain(document: dict[str, Any], tree: Unit, config: PassageConfig) -> Iterator[_Piece]:

@@ -14,9 +14,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from lex_assets.passages.groups import Groups
-from lex_assets.passages.in_force import STATUTES
 from lex_assets.passages.overlap import near_duplicates
-from lex_assets.schemas import PASSAGES, LexError, frame_hash
+from lex_assets.schemas import DECISION_TYPES, PASSAGES, STATUTE_TYPES, LexError, frame_hash
 
 NEAR_DUPLICATE = 0.9
 """Jaccard similarity of character n-grams from which two texts outside of statutes count as one."""
@@ -59,7 +58,7 @@ def _equivalence(frame: pl.DataFrame, near_duplicate: float) -> list[str]:
     groups = Groups()
     first: dict[str, str] = {}
     for passage_id, source_type, text_key in frame.select("passage_id", "source_type", "equivalence_id").iter_rows():
-        unversioned = _VERSION.sub("", passage_id) if source_type in STATUTES else passage_id
+        unversioned = _VERSION.sub("", passage_id) if source_type in STATUTE_TYPES else passage_id
         for key in (text_key, unversioned):
             groups.union(passage_id, first.setdefault(key, passage_id))
     for left, right in _nearly_equal(frame, near_duplicate):
@@ -69,9 +68,9 @@ def _equivalence(frame: pl.DataFrame, near_duplicate: float) -> list[str]:
 
 def _nearly_equal(frame: pl.DataFrame, threshold: float) -> Iterator[tuple[str, str]]:
     """Ids of two passages of one source type whose texts nearly agree, and agree in what decides."""
-    others = frame.filter(~pl.col("source_type").is_in(STATUTES)).unique("equivalence_id", maintain_order=True)
+    others = frame.filter(~pl.col("source_type").is_in(STATUTE_TYPES)).unique("equivalence_id", maintain_order=True)
     for (source_type,), table in others.group_by(["source_type"], maintain_order=True):
-        decisive = _ANSWERS if source_type == "precedent" else _FACTS
+        decisive = _ANSWERS if source_type in DECISION_TYPES else _FACTS
         ids, texts = table["passage_id"].to_list(), table["text"].to_list()
         for left, right in near_duplicates(texts, threshold).select("left", "right").iter_rows():
             if Counter(decisive.findall(texts[left])) == Counter(decisive.findall(texts[right])):

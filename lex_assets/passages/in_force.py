@@ -14,13 +14,10 @@ from typing import Literal
 import polars as pl
 
 from lex_assets.passages.ids import label, segment
-from lex_assets.schemas import Unit
+from lex_assets.schemas import STATUTE_TYPES, Unit
 
 State = Literal["in_force", "pending", "superseded"]
 """pending: takes effect after the reference day. superseded: a later version of the same provision is in force."""
-
-STATUTES = ("law", "admin_rule", "markdown")
-"""Source types whose units are provisions."""
 
 _NOTE = re.compile(r"\[\s*시행일\s*:?\s*(\d{4})\s*\.\s*(\d{1,2})\s*\.\s*(\d{1,2})\s*\.?\s*\]([^\[\]]*)")
 _REFERENCE = re.compile(r"제\d+조(?:의\d+)*(?:제\d+항)?(?:제\d+호(?:의\d+)?)?(?:[가-하]목)?")
@@ -101,5 +98,5 @@ def statutes_left_out(documents: pl.DataFrame, passages: pl.DataFrame, as_of: st
 
     A file holds one consolidated version: what was in force before it is another file.
     """
-    late = documents.filter((pl.col("effective_date") > as_of) & pl.col("source_type").is_in(STATUTES))
+    late = documents.filter((pl.col("effective_date") > as_of) & pl.col("source_type").is_in(STATUTE_TYPES))
     return late.join(passages, on="doc_id", how="anti")["doc_id"].sort().to_list() if as_of else []

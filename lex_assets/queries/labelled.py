@@ -1,4 +1,5 @@
-"""Labelled queries from what the documents already say: cited articles, cited decisions, holdings, delegations, MRC.
+"""Labelled queries from what the documents already say: cited articles, cited decisions, holdings, replies, delegations,
+MRC, and the pairs that people made.
 
 Here: queries and qrels before any split. Not here: held-out sets (`split`), generated questions (`synthetic`).
 """
@@ -6,6 +7,7 @@ Here: queries and qrels before any split. Not here: held-out sets (`split`), gen
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +22,10 @@ from lex_assets.citations.resolve import ArticleIndex
 from lex_assets.passages.groups import Groups
 from lex_assets.passages.ids import article_id
 from lex_assets.passages.overlap import near_duplicates, shared_ngrams
-from lex_assets.schemas import QRELS, QUERIES, Document, Unit
+from lex_assets.schemas import DECISION_TYPES, QRELS, QUERIES, Document, Unit
+from lex_assets.sources.pairs import document_id
+
+log = logging.getLogger(__name__)
 
 NAMED, REST = 2, 1
 """Grades: what the source names (a 항, or a whole article), and the rest of a named 항's article."""
@@ -62,7 +67,8 @@ class LabelConfig(BaseModel):
 
 @dataclass
 class Draft:
-    """A query on its way to the tables; grades: passage id → grade."""
+    """A query on its way to the tables; grades: passage id → grade · anchor: the parent that a paired question is grouped
+    by."""
 
     query_id: str
     domain: str
@@ -72,10 +78,12 @@ class Draft:
     grades: dict[str, int]
     meta: dict[str, Any] = field(default_factory=dict)
     group: str = ""
+    anchor: str = ""
 
     def row(self) -> dict[str, Any]:
         """As a row of `queries`, set and regime still empty."""
-        decided = self.document.effective_date if self.document.source_type == "precedent" else ""
+        dated = self.document.source_type in (*DECISION_TYPES, "interpretation")
+        decided = self.document.effective_date if dated else ""
         values = (self.query_id, self.domain, self.origin, self.text, self.group, "", "", self.document.doc_id, decided)
         meta = json.dumps(self.meta, ensure_ascii=False, sort_keys=True)
         return dict(zip(QUERIES.names, (*values, meta), strict=True))
@@ -83,12 +91,13 @@ class Draft:
 
 @dataclass
 class Shelf:
-    """The corpus by parent: passages, domain and family of each article, decision or context."""
+    """The corpus by parent: passages, domain and family of each article, decision or context; parent of each passage."""
 
     passages: dict[str, list[str]]
     domain: dict[str, str]
     family: dict[str, str]
     text: dict[str, str]
+    parent: dict[str, str]
 
     @classmethod
     def of(cls, corpus: pl.DataFrame) -> Shelf:
@@ -96,13 +105,21 @@ class Shelf:
         corpus = corpus.sort("passage_id")
         parents = corpus.group_by("parent_id", maintain_order=True).agg("passage_id", "domain", "family")
         rows = parents.rows(named=True)
-        decisions = corpus.filter(pl.col("source_type").is_in(["precedent", "mrc"]))
+        decisions = corpus.filter(pl.col("source_type").is_in([*DECISION_TYPES, "mrc"]))
         return cls(
             passages={row["parent_id"]: row["passage_id"] for row in rows},
             domain={row["parent_id"]: row["domain"][0] for row in rows},
             family={row["parent_id"]: row["family"][0] for row in rows},
             text=dict(decisions.select("passage_id", "text").iter_rows()),
+            parent=dict(corpus.select("passage_id", "parent_id").iter_rows()),
         )
+
+    def named(self, name: str) -> list[str]:
+        """Passages of the plain record, article, decision or passage that `name` is the id of; [] when it is none."""
+        document = document_id(name)
+        if document in self.passages or name in self.passages:
+            return self.passages.get(document) or self.passages[name]
+        return self.pieces(self.parent[name], name) if name in self.parent else []
 
     def pieces(self, parent: str, passage: str) -> list[str]:
         """A passage of `parent` with the pieces it was split into."""
@@ -136,7 +153,7 @@ def _units(document: Document, kind: str) -> dict[int, Unit]:
 
 
 def _cited_by_issue(citations: pl.DataFrame) -> dict[str, dict[int, list[dict[str, Any]]]]:
-    """Citations of decisions: document → issue → rows, in the order written."""
+    """Citations of decisions and replies: document → issue → rows, in the order written."""
     found: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     rows = citations.filter(pl.col("kind").is_in(["article", "decision"])).select(
         "source_doc_id", "issue", "kind", "target_parent_id", "target_passage_id", "raw", "reason"
@@ -250,6 +267,53 @@ def _decision_drafts(
             yield draft
 
 
+def _interpretation_drafts(
+    document: Document, cited: Mapping[int, list[dict[str, Any]]], shelf: Shelf, config: LabelConfig
+) -> Iterator[Draft]:
+    """Question → its answer, and question → what the question and the answer cite; what only the reason cites counts
+    where they cite nothing and the reason has one question to answer. Articles beside the answer in one domain are
+    graded with it: they answer the same words."""
+    questions = _units(document, "question")
+    for number, unit in sorted(questions.items()):
+        text = mask_articles(_squeeze(unit.text))[: config.max_characters]
+        reason = cited.get(0, []) if len(questions) == 1 else []
+        rows = _resolved(cited.get(number, []), "article") or _resolved(reason, "article")
+        decisions = _resolved(cited.get(number, []), "decision") or _resolved(reason, "decision")
+        drafts = [*_article_queries(document, number, text, rows, shelf)]
+        beside = {p for d in drafts if d.domain == document.domain for p in d.grades}
+        drafts += _decision_query(document, number, text, decisions, shelf)
+        if grades := _answer_grades(document.doc_id, number, shelf):
+            grades = dict.fromkeys(sorted(beside), REST) | grades
+            query_id = f"Q_{document.doc_id}_{number}_answer"
+            drafts.append(Draft(query_id, document.domain, "interpretation", text, document, grades, {"issue": number}))
+        families = sorted({shelf.family[row["target_parent_id"]] for row in rows})
+        for draft in drafts:
+            draft.meta["families"] = families
+            yield draft
+
+
+def _resolved(rows: Iterable[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row["kind"] == kind and row["target_parent_id"]]
+
+
+def _answer_grades(doc_id: str, number: int, shelf: Shelf) -> dict[str, int]:
+    """The answer is named, the reason behind it the rest; a reply that is all reason is named by it."""
+    answer, reason = shelf.pieces(doc_id, f"{doc_id}_a{number}"), shelf.pieces(doc_id, f"{doc_id}_r1")
+    return dict.fromkeys(reason, REST if answer else NAMED) | dict.fromkeys(answer, NAMED)
+
+
+def _pair_drafts(document: Document, shelf: Shelf) -> Iterator[Draft]:
+    """One query per domain of the question's positives, all of them named."""
+    for unit in document.tree.children:
+        by_domain: dict[str, dict[str, int]] = defaultdict(dict)
+        for name in unit.meta["positives"]:
+            for passage in shelf.named(name):
+                by_domain[shelf.domain[shelf.parent[passage]]][passage] = NAMED
+        for domain, grades in sorted(by_domain.items()):
+            query_id, anchor = f"Q_{document.doc_id}_{domain}", shelf.parent[min(grades)]
+            yield Draft(query_id, domain, "pair", _squeeze(unit.text), document, grades, anchor=anchor)
+
+
 def _delegation_drafts(
     document: Document, rows: list[dict[str, Any]], shelf: Shelf, config: LabelConfig
 ) -> Iterator[Draft]:
@@ -291,7 +355,8 @@ def _mrc_drafts(document: Document, shelf: Shelf) -> Iterator[Draft]:
         if not passages or unit.meta.get("is_impossible"):
             continue
         answer = str(unit.meta.get("answer", ""))
-        holders = [p for p in passages if answer and answer in shelf.text.get(p, "")] or passages
+        proofs = unit.meta.get("evidence", [answer] if answer else [])
+        holders = [p for p in passages if any(proof in shelf.text.get(p, "") for proof in proofs)] or passages
         question = unit.meta.get("question_id") or f"{document.doc_id}_{number + 1}"
         meta = {"answer": answer, "qa_type": unit.meta.get("qa_type", "")}
         grades = {p: NAMED if p in holders else REST for p in passages}
@@ -310,22 +375,30 @@ def _drafts(
     ):
         delegations[row["source_doc_id"]].append(row)
     for document in documents:
-        if document.source_type == "precedent":
+        if document.source_type in DECISION_TYPES:
             yield from _decision_drafts(document, cited.get(document.doc_id, {}), shelf, index, config)
+        elif document.source_type == "interpretation":
+            yield from _interpretation_drafts(document, cited.get(document.doc_id, {}), shelf, config)
         elif document.source_type == "mrc":
             yield from _mrc_drafts(document, shelf)
+        elif document.source_type == "pair":
+            yield from _pair_drafts(document, shelf)
         elif document.doc_id in delegations:
             yield from _delegation_drafts(document, delegations[document.doc_id], shelf, config)
 
 
 def _assign_groups(drafts: Sequence[Draft], documents: Sequence[Document], config: LabelConfig) -> None:
-    """Decisions share a group with their sisters: one docket in both, or an issue that is nearly the same text."""
+    """Decisions share a group with their sisters: one docket in both, or an issue that is nearly the same text. Replies and
+    paired questions likewise; questions whose first positive is the same share one, as those of one context do."""
     groups, sisters = Groups(), defaultdict(set)
     dockets: dict[str, str] = {}
     for document in documents:
-        for number in case_numbers(document.version) if document.source_type == "precedent" else ():
+        for number in case_numbers(document.version) if document.source_type in DECISION_TYPES else ():
             groups.union(document.doc_id, dockets.setdefault(number, document.doc_id))
-    issues = [d for d in drafts if d.document.source_type == "precedent"]
+    issues = [d for d in drafts if not d.group]
+    for draft in issues:
+        if draft.anchor:
+            groups.union(draft.document.doc_id, draft.anchor)
     texts = {(d.text, d.document.doc_id): d for d in issues}
     owners = [doc_id for _, doc_id in texts]
     pairs = near_duplicates([text for text, _ in texts], config.same_group)
@@ -337,6 +410,35 @@ def _assign_groups(drafts: Sequence[Draft], documents: Sequence[Document], confi
         draft.group = groups.find(draft.document.doc_id)
         if others := sorted(sisters.get(draft.document.doc_id, set()) - {draft.document.doc_id}):
             draft.meta["sisters"] = others
+
+
+def _warn_of_unknown_positives(documents: Iterable[Document], drafts: Iterable[Draft]) -> None:
+    """Paired questions may name passages by id alone; those whose ids nothing in the corpus has are told, not lost."""
+    asked = {d.doc_id: d for d in documents if d.source_type == "pair"}
+    unknown = sorted(asked.keys() - {draft.document.doc_id for draft in drafts})
+    if unknown:
+        first = asked[unknown[0]]
+        names = first.tree.children[0].meta["positives"]
+        log.warning(
+            "%d of %d paired questions name no passage of the corpus and are left out, for example %s (%s); "
+            "add the file that holds those passages",
+            len(unknown),
+            len(asked),
+            names[:3],
+            first.source_path,
+        )
+
+
+def _distinct(drafts: Iterable[Draft]) -> list[Draft]:
+    """`drafts` with ids made unique: MRC files may number the questions of each context, or repeat a number."""
+    taken: dict[str, Draft] = {}
+    for draft in drafts:
+        name, place = draft.query_id, 1
+        while draft.query_id in taken:
+            draft.query_id = f"{name}_{draft.document.doc_id}" + (f"_{place}" if place > 1 else "")
+            place += 1
+        taken[draft.query_id] = draft
+    return list(taken.values())
 
 
 def _mark_boilerplate(drafts: Iterable[Draft], config: LabelConfig) -> None:
@@ -356,7 +458,8 @@ def labelled_queries(
     """(queries, qrels) with `set` and `regime` still empty; sorted by id.
 
     Issue → cited articles (one query per issue and domain of the articles), issue → its holding, issue → cited
-    decisions, decree article → act article, MRC question → context.
+    decisions, question → reply and the articles it cites, decree article → act article, MRC question → context, paired
+    question → its positives.
     """
     return labelled_from([Document.from_row(row) for row in documents.iter_rows(named=True)], corpus, citations, config)
 
@@ -366,11 +469,9 @@ def labelled_from(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """As `labelled_queries`, for documents that are parsed already."""
     config = config or LabelConfig()
-    drafts = [
-        d
-        for d in _drafts(documents, citations, Shelf.of(corpus), ArticleIndex.build(documents, corpus), config)
-        if len(d.text) >= config.min_characters and d.grades
-    ]
+    found = [*_drafts(documents, citations, Shelf.of(corpus), ArticleIndex.build(documents, corpus), config)]
+    _warn_of_unknown_positives(documents, found)
+    drafts = _distinct(d for d in found if len(d.text) >= config.min_characters and d.grades)
     _assign_groups(drafts, documents, config)
     _mark_boilerplate(drafts, config)
     queries = QUERIES.frame(d.row() for d in drafts).sort("query_id")

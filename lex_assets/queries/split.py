@@ -16,9 +16,9 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lex_assets.passages.overlap import contained
-from lex_assets.schemas import QUERIES, SETS, Document, LexError, frame_hash
+from lex_assets.schemas import DECISION_TYPES, QUERIES, SETS, STATUTE_TYPES, Document, LexError, frame_hash
 
-LAW_TYPES = ("law", "admin_rule", "markdown", "interpretation")
+LAW_TYPES = (*STATUTE_TYPES, "interpretation")
 """Source types whose families the unseen-law regime holds out."""
 DROPPED = "dropped"
 NEVER = "99999999"
@@ -171,12 +171,14 @@ def is_training_document(
 
     Laws: unless their family is held out. Decisions and MRC contexts: when their split group is in train; `groups` maps
     document → split group (see `split_groups`), a document that is not in it is its own group; `newest` maps split group
-    → date (see `group_dates`).
+    → date (see `group_dates`). Interpretations: both.
     """
-    if document.source_type in LAW_TYPES:
-        return not family_is_held_out(document.family, config.seed, config.held_out)
+    if document.source_type in LAW_TYPES and family_is_held_out(document.family, config.seed, config.held_out):
+        return False
+    if document.source_type in STATUTE_TYPES:
+        return True
     group = (groups or {}).get(document.doc_id, document.doc_id)
-    own_date = document.effective_date if document.source_type == "precedent" else ""
+    own_date = document.effective_date if document.source_type in DECISION_TYPES else ""
     return set_of_group(group, config, (newest or {}).get(group, own_date)) == "train"
 
 

@@ -26,7 +26,7 @@ from lex_assets.queries.split import (
     set_of_group,
     split_groups,
 )
-from lex_assets.schemas import QRELS, QUERIES
+from lex_assets.schemas import DECISION_TYPES, QRELS, QUERIES, STATUTE_TYPES
 
 Search = Callable[[list[str], int], Sequence[Sequence[str]]]
 """(questions, k) → for each the k best passage ids, best first."""
@@ -234,15 +234,16 @@ class _Sets:
 
     def of(self, row: Mapping[str, str]) -> tuple[str, str, str]:
         """(split group, set, regime) for a question about this passage."""
-        law = row["source_type"] in LAW_TYPES
-        group = row["parent_id"] if law else self.groups.get(row["doc_id"], row["doc_id"])
+        law = row["source_type"] in STATUTE_TYPES
+        group = self.groups.get(row["doc_id"], row["parent_id"])
         seed, fractions = self.split.seed, self.split.fractions
-        if law and family_is_held_out(row["family"], seed, self.split.held_out):
+        held = row["source_type"] in LAW_TYPES and family_is_held_out(row["family"], seed, self.split.held_out)
+        if law and held:
             return group, evaluation_set(group, seed, fractions), "unseen_law"
-        own_date = row["effective_date"] if row["source_type"] == "precedent" else ""
+        own_date = row["effective_date"] if row["source_type"] in DECISION_TYPES else ""
         chosen = set_of_group(group, self.split, self.newest.get(group, own_date))
         unseen = row["doc_id"] in self.unseen_documents or row["passage_id"] in self.unseen_passages
-        if not law and unseen:
+        if not law and (held or unseen):
             return group, DROPPED if chosen == "train" else chosen, "unseen_law"
         return group, chosen, "unseen_query"
 

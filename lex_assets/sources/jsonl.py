@@ -1,43 +1,38 @@
-"""Plain records, one JSON object per line: `{docid|id, content|text, title?, src?, questions?}` ─► Document."""
+"""Plain records, one JSON object per line: `{docid|id, content|text, title?, src?, questions?}` ─► Documents.
+
+A record's questions become paired questions, so that one that several records answer is one query.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from lex_assets.schemas import Document, Unit
+from lex_assets.schemas import Document
+from lex_assets.sources.pairs import IDS, TEXTS, paired_question, passage_title, text_document
 from lex_assets.sources.text import tidy
-from lex_assets.sources.values import SourceError, as_dict, as_list, as_text, field
-
-_IDS = ("docid", "doc_id", "id", "_id")
-_TEXTS = ("content", "text", "contents")
+from lex_assets.sources.values import SourceError, as_dict, as_list, as_text, field, first_field
 
 
-def read_record(value: Any) -> Document:
-    """One record. Raises SourceError when it has no id or no text."""
+def is_record(value: dict[str, Any]) -> bool:
+    """Whether this JSON object has an id and a text."""
+    return any(name in value for name in IDS) and any(name in value for name in TEXTS)
+
+
+def read_record(value: Any) -> list[Document]:
+    """One record, then its questions. Raises SourceError when it has no id or no text."""
     raw = as_dict(value, "record")
-    name = next((field(raw, key) for key in _IDS if raw.get(key) not in (None, "")), "")
-    text = next((tidy(as_text(raw[key], key)) for key in _TEXTS if raw.get(key)), "")
+    name = first_field(raw, IDS)
+    text = next(filter(None, (tidy(as_text(raw.get(key), key)) for key in TEXTS)), "")
     if not name or not text:
-        raise SourceError(f"the record needs one of {', '.join(_IDS)} and one of {', '.join(_TEXTS)}")
-    doc_id = f"DOC_{'_'.join(name.split())}"
-    units = [Unit("text", "1", text=text), *_questions(raw.get("questions"))]
-    return Document(
-        doc_id=doc_id,
-        source_type="jsonl",
-        title=field(raw, "title"),
-        tree=Unit("root", children=units),
-        authority=field(raw, "src"),
-        family=doc_id,
-    )
+        raise SourceError(f"the record needs one of {', '.join(IDS)} and one of {', '.join(TEXTS)}")
+    authority = field(raw, "src")
+    questions = [paired_question(question, [name], authority) for question in _questions(raw.get("questions"))]
+    return [text_document(name, text, passage_title(raw), authority), *questions]
 
 
-def _questions(value: Any) -> list[Unit]:
+def _questions(value: Any) -> list[str]:
     values = [value] if isinstance(value, str) else as_list(value, "questions")
-    texts = [_question(item) for item in values]
-    return [
-        Unit("question", str(number), text=text, meta={"question_id": str(number), "answer": ""})
-        for number, text in enumerate(filter(None, texts), start=1)
-    ]
+    return [text for text in map(_question, values) if text]
 
 
 def _question(value: Any) -> str:

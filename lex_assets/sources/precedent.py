@@ -1,6 +1,7 @@
 """Court decisions (law.go.kr DRF fields) ─► Document: numbered issues, holdings, cited articles, cited decisions.
 
 판시사항, 판결요지, 참조조문 and 참조판례 are numbered [1] [2] … and align by number; a field without numbers is "1".
+The numbering is also that of other decisions and replies: `numbered_units` reads one field for all of them.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ _MARKER = {
     "/": re.compile(rf"(?:^|(?<=[\n/]))\s*((?:{_NUMBER}\s*[,ㆍ·]?\s*)+)"),
 }
 _LETTERS = "가나다라마바사아자차카타파하"
-_LETTER_MARKER = {
-    "\n": re.compile(rf"(?:^|(?<=\n))\s*(?:\(?([{_LETTERS}])[.)]\s*)"),
-    "/": re.compile(rf"(?:^|(?<=[\n/]))\s*(?:\(?([{_LETTERS}])[.)]\s*)"),
+_ORDINALS = tuple(str(number) for number in range(1, 31))
+_LISTED = {
+    (order, separator): re.compile(rf"(?:^|(?<=[\n{separator}]))\s*(?:\(?({mark})[.)]\s{space})")
+    for separator in ("\n", "/")
+    for order, mark, space in ((tuple(_LETTERS), f"[{_LETTERS}]", "*"), (_ORDINALS, r"\d{1,2}", "+"))
 }
 _EDGES = " \n/,"
 
@@ -44,8 +47,8 @@ def read_precedent(value: dict[str, Any]) -> Document:
     court, decided = field(raw, "법원명"), re.sub(r"\D", "", field(raw, "선고일자"))
     decision_type = field(raw, "판결유형")
     title = decision_title(court, decided, case_number, decision_type)
-    root = Unit("root", children=[unit for name, kind in FIELDS.items() for unit in _units(raw, name, kind)])
-    if judgment := _plain(raw, "판례내용") or _plain(raw, "판결본문"):
+    root = Unit("root", children=[unit for name, kind in FIELDS.items() for unit in numbered_units(raw, name, kind)])
+    if judgment := plain(raw, "판례내용") or plain(raw, "판결본문"):
         root.children.append(Unit("text", "1", "판례내용", judgment))
     return Document(
         doc_id=f"PREC_{serial}",
@@ -70,18 +73,25 @@ def read_precedent(value: dict[str, Any]) -> Document:
 def decision_title(court: str, decided: str, case_number: str, decision_type: str) -> str:
     """`대법원 2010. 1. 28. 선고 2009다1234 판결`; an order (결정) is dated `2010. 1. 28.자`."""
     kind = decision_type.split(":")[0].strip() or "판결"
-    day = f"{decided[:4]}. {int(decided[4:6])}. {int(decided[6:8])}." if re.fullmatch(r"\d{8}", decided) else decided
+    day = written_day(decided)
     dated = (f"{day}자" if kind in ("결정", "명령") else f"{day} 선고") if day else ""
     return " ".join(filter(None, (court, dated, case_number, kind)))
 
 
-def _plain(raw: dict[str, Any], name: str) -> str:
+def written_day(day: str) -> str:
+    """ "20100128" ─► "2010. 1. 28."; anything else stays as it is."""
+    return f"{day[:4]}. {int(day[4:6])}. {int(day[6:8])}." if re.fullmatch(r"\d{8}", day) else day
+
+
+def plain(raw: dict[str, Any], name: str) -> str:
+    """Text of a field without entities and tags, lines kept."""
     return tidy(strip_tags(unescape(as_text(raw.get(name), name))))
 
 
-def _units(raw: dict[str, Any], name: str, kind: str) -> list[Unit]:
+def numbered_units(raw: dict[str, Any], name: str, kind: str) -> list[Unit]:
+    """The field `name` as units of `kind`, one per number, in order; a field without numbers is "1", an empty one none."""
     cites = kind.startswith("cited")
-    text = _plain(raw, name)
+    text = plain(raw, name)
     if not text:
         return []
     parts = numbered(text, "/" if cites else "\n")
@@ -110,8 +120,8 @@ def numbered(text: str, separator: str) -> list[tuple[str, str]]:
     if marks:
         numbers = [re.findall(r"\d+", mark[1]) for mark in marks]
     else:
-        marks = list(_letter_markers(text, separator))
-        numbers = [[str(_LETTERS.index(mark[1]) + 1)] for mark in marks]
+        marks = _listed(text, separator)
+        numbers = [[str(place)] for place in range(1, len(marks) + 1)]
     if not marks:
         return [("1", text.strip(_EDGES))]
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
@@ -123,8 +133,11 @@ def numbered(text: str, separator: str) -> list[tuple[str, str]]:
     return parts
 
 
-def _letter_markers(text: str, separator: str) -> Iterator[re.Match[str]]:
-    """가. 나. 다. of older decisions, only when they start the text and come in order."""
-    found = list(_LETTER_MARKER[separator].finditer(text))
-    in_order = [mark[1] for mark in found] == list(_LETTERS[: len(found)])
-    return iter(found if len(found) > 1 and in_order and not text[: found[0].start()].strip() else [])
+def _listed(text: str, separator: str) -> list[re.Match[str]]:
+    """가. 나. 다. (older decisions) or 1. 2. 3. (Constitutional Court), only when they start the text and come in order."""
+    for (order, allowed), pattern in _LISTED.items():
+        found = list(pattern.finditer(text)) if allowed == separator else []
+        in_order = tuple(mark[1] for mark in found) == order[: len(found)]
+        if len(found) > 1 and in_order and not text[: found[0].start()].strip():
+            return found
+    return []

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from lex_assets.passages.build import PassageConfig, build_passages
 from lex_assets.passages.cut import windows
 from lex_assets.schemas import DOCUMENTS, Document, Unit
+from lex_assets.sources.adjudication import read_appeal, read_constitutional
 from lex_assets.sources.admin_rule import read_admin_rule
+from lex_assets.sources.interpretation import read_interpretation
 from lex_assets.sources.law import read_law
 from lex_assets.sources.precedent import read_precedent
 from lex_assets_tests.sources import raw
+from lex_assets_tests.sources.test_adjudication import APPEAL, CONSTITUTIONAL
+from lex_assets_tests.sources.test_interpretation import REPLY
 from lex_assets_tests.sources.test_law import LAW
 
 
@@ -121,9 +125,25 @@ def test_issues_only_where_there_is_no_holding() -> None:
 def test_the_judgment_stands_in_where_there_is_nothing_else() -> None:
     document = read_precedent({**raw.decision(), "판례내용": "【주 문】 기각한다."})
     assert list(rows(document)) == ["PREC_700001_c1"]
+    asked = read_precedent({**raw.decision(판시사항="쟁점"), "판례내용": "【주 문】 기각한다."})
+    assert list(rows(asked)) == ["PREC_700001_c1", "PREC_700001_i1"]
     both = read_precedent({**raw.decision(판결요지="요지"), "판례내용": "【주 문】 기각한다."})
     assert list(rows(both)) == ["PREC_700001_h1"]
     assert list(rows(both, include_judgments=True)) == ["PREC_700001_c1", "PREC_700001_h1"]
+
+
+def test_other_decisions_have_the_passages_of_court_decisions() -> None:
+    assert list(rows(read_constitutional(CONSTITUTIONAL))) == ["DETC_171929_h1", "DETC_171929_h2"]
+    assert list(rows(read_appeal(APPEAL | {"재결요지": ""}))) == ["DECC_243263_c1", "DECC_243263_i1"]
+
+
+def test_a_reply_is_its_answer_and_the_pieces_of_its_reason() -> None:
+    found = rows(read_interpretation(REPLY | {"이유": "이유가 있다. " * 20}), max_characters=100)
+    assert list(found) == ["INTERP_313107_a1", "INTERP_313107_r1", "INTERP_313107_r1_w2"]
+    answer = found["INTERP_313107_a1"]
+    assert (answer["context"], answer["text"], answer["unit"]) == (REPLY["안건명"], "포함됩니다.", "answer")
+    assert answer["citation"].startswith("금융위원회 05-0096 회답")
+    assert {row["parent_id"] for row in found.values()} == {"INTERP_313107"}
 
 
 def test_questions_are_no_passages() -> None:

@@ -96,7 +96,8 @@ def test_bad_files_are_listed_in_the_metadata_and_good_ones_kept(place: Path, ra
     write(raw / "schema.json", {"a": 1})
     write(raw / "empty.json", b"")
     write(raw / "encoding.json", "예금".encode("cp949"))
-    write(raw / "mrc" / "twice.json", MRC)
+    other = {"context_id": "c1", "context": "같은 번호의 다른 글이다."}
+    write(raw / "mrc" / "twice.json", {"data": [{"paragraphs": [other]}]})
     result = materialized([raw_documents, passages], "finance")
     assert result.success
     (made,) = result.asset_materializations_for_node("raw_documents")
@@ -104,7 +105,7 @@ def test_bad_files_are_listed_in_the_metadata_and_good_ones_kept(place: Path, ra
     listed = str(made.metadata["격리 목록 · quarantine"].value)
     for name, reason in {
         "not.json": "not JSON", "schema.json": "unknown JSON format", "empty.json": "empty",
-        "encoding.json": "not UTF-8", "mrc/twice.json": "occurs already",
+        "encoding.json": "not UTF-8", "mrc/twice.json": "another text",
     }.items():  # fmt: skip
         assert any(name in line and reason in line for line in listed.splitlines()), (name, listed)
     store = place / "store" / "tables"
@@ -244,7 +245,7 @@ def struck(*arguments, **options):
 module.{name} = struck
 typer.run(pipeline.main)
 """
-READING = ("lex_assets.sources.read", "_first_by_path")
+READING = ("lex_assets.sources.read", "_added")
 ASSEMBLING = ("lex_assets.assets.assemble", "build_corpus")
 MINING = ("lex_assets.resources.models", "BaseModelsResource.load")
 

@@ -20,7 +20,12 @@ def document(source_type: str, authority: str = "", path: str = "x.json") -> Doc
         ("law", "법무부", "law"),
         ("admin_rule", "금융정보분석원", "finance"),
         ("precedent", "대법원", "precedent"),
+        ("constitutional", "헌법재판소", "precedent"),
+        ("appeal", "금융위원회", "precedent"),
+        ("interpretation", "금융감독원", "finance"),
+        ("interpretation", "법제처", "law"),
         ("mrc", "", "finance"),
+        ("pair", "", "finance"),
         ("jsonl", "", "finance"),
         ("unknown", "", None),
     ],
@@ -44,6 +49,19 @@ def test_may_be_skips_only_what_cannot_match() -> None:
     assert rules.may_be("law", "finance")
     assert rules.may_be("law", "law")
     assert rules.may_be("unknown", "law")
+
+
+def test_formats_set_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "domains.yaml"
+    path.write_text("formats: {'qa/*': record, '*.txt': pair}\nrules: [{domain: law}]", encoding="utf-8")
+    rules = DomainRules.load(path).with_formats(["qa/a=b.txt=law"])
+    assert [rules.format_of(name) for name in ("qa/x.txt", "x.txt", "x.json", "qa/a=b.txt")] == [
+        "record", "pair", None, "law",
+    ]  # fmt: skip
+    for faulty in ("formats: [law]", "formats: {'*': tax}"):
+        path.write_text(f"{faulty}\nrules: [{{domain: law}}]", encoding="utf-8")
+        with pytest.raises(LexError, match=r"domains\.yaml.*formats"):
+            DomainRules.load(path)
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,14 @@ def test_law_metadata_addenda_and_annex() -> None:
     assert (annex.number, annex.title, annex.text) == ("1의2", "과태료 <기준>", "위반 | 금액\n가 | 100")
 
 
-def test_officials_never_enter_a_document() -> None:
-    row = read_law(LAW).row()
-    assert "02-123-4567" not in json.dumps(row, ensure_ascii=False)
+@pytest.mark.parametrize("several", [False, True])
+def test_officials_never_enter_a_document(several: bool) -> None:
+    department = {"부서명": "보관과", "부서연락처": "02-765-4321", "담당자": "이금고"}
+    offices = {"부서단위": [department, department] if several else department}
+    law = raw.law([raw.article("1", "보호한다.")], info={"연락부서": offices, "담당자명": "이금고"})
+    for document in (read_law(LAW), read_law(law), read_law(law["법령"])):
+        row = json.dumps(document.row(), ensure_ascii=False)
+        assert not any(secret in row for secret in ("02-123-4567", "02-765-4321", "이금고", "김보관", "보관과"))
 
 
 def test_decree_belongs_to_its_act() -> None:

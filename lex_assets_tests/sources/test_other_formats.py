@@ -3,11 +3,8 @@ from __future__ import annotations
 import pytest
 
 from lex_assets.sources.annex import annex_text, annexes
-from lex_assets.sources.jsonl import read_record
 from lex_assets.sources.markdown import read_statute
-from lex_assets.sources.mrc import paragraphs, read_context
 from lex_assets.sources.values import SourceError
-from lex_assets_tests.sources import raw
 
 STATUTE = r"""---
 제목: 보관업법
@@ -72,47 +69,6 @@ def test_front_matter_faults_have_a_reason() -> None:
     for text in ("---\n법령ID: [\n---\n", "---\n- 법령ID\n---\n", "---\n법령ID: 1\n---\n", "no front matter"):
         with pytest.raises(SourceError):
             read_statute(text)
-
-
-CONTEXT = {
-    "context_id": "c 1",
-    "context": "예금은<br/>보호된다.",
-    "tbs": [{"html": "<table><tr><td>금리</td><td>3%</td></tr></table>"}],
-    "qas": [
-        {
-            "question_id": "q1",
-            "question": "보호되나?",
-            "qa_type": 1,
-            "answer": {"answer_text": "보호", "answer_start": 4},
-        },
-        {"question_id": "q2", "question": "한도는?", "answers": [{"text": "5천만원"}, {"text": "1억원"}]},
-        {"question_id": "q3", "question": "주식도?", "answer": "아니오", "is_impossible": True},
-    ],
-}
-
-
-def test_mrc_context_with_its_questions() -> None:
-    ((record, article, entry),) = paragraphs(raw.mrc(CONTEXT))
-    document = read_context(article, entry)
-    assert record == "data[0].paragraphs[0]"
-    assert (document.doc_id, document.family, document.title) == ("MRC_c_1", "MRC_c_1", "예금 안내")
-    context, table, *questions = document.tree.children
-    assert context.text == "예금은\n보호된다."
-    assert "금리" in table.text
-    assert [unit.meta["answer"] for unit in questions] == ["보호", "5천만원; 1억원", "아니오"]
-    assert questions[0].meta["answer_start"] == 4
-    assert [unit.meta["is_impossible"] for unit in questions] == [False, False, True]
-
-
-def test_plain_record() -> None:
-    document = read_record(
-        {"docid": "A 1", "content": "본문", "src": "내규", "questions": ["무엇?", {"question": "왜?"}]}
-    )
-    assert document.doc_id == "DOC_A_1"
-    assert [unit.text for unit in document.tree.children] == ["본문", "무엇?", "왜?"]
-    for bad in ({"id": "1"}, {"text": "본문"}, [], "text", {"id": {"a": 1}, "text": "본문"}):
-        with pytest.raises(SourceError):
-            read_record(bad)
 
 
 def test_drawn_table_becomes_rows() -> None:
