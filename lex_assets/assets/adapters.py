@@ -18,14 +18,14 @@ from lex_assets.registry.stages import StageResult, run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
-from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, TRIPLETS, frame_hash
+from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, TRIPLETS, LexError, frame_hash
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig, TrainingConfig
 
 RetrieverRun = run_config(RetrieverTrainingConfig)
 RerankerRun = run_config(RerankerTrainingConfig)
 
 
-@stage_asset(group="train", kinds={"torch", "huggingface"}, code_version="1", gpu=True)
+@stage_asset(group="train", kinds={"torch", "huggingface"}, code_version="2", gpu=True)
 def retriever_adapter(
     context: dg.AssetExecutionContext,
     config: RetrieverRun,
@@ -43,7 +43,7 @@ def retriever_adapter(
     return _described("retriever", models.retriever, stage, store, context)
 
 
-@stage_asset(group="train", kinds={"torch", "huggingface"}, code_version="1", gpu=True)
+@stage_asset(group="train", kinds={"torch", "huggingface"}, code_version="2", gpu=True)
 def reranker_adapter(
     context: dg.AssetExecutionContext,
     config: RerankerRun,
@@ -103,18 +103,23 @@ def _trained(
     context: dg.AssetExecutionContext,
 ) -> StageResult:
     """The folder with `adapter/` and `result.json`, trained unless the same inputs were trained before."""
+    if settings.tuning != "lora":
+        raise LexError("tuning full: the pipeline registers adapters; set tuning to lora, or train with the library")
     with gpu.held() as device:
+        settings = settings.on_device(device.profile.precision, device.profile.train_micro_batch)
         inputs = data.hashes() | {"base": models.identities()[kind], "device": device.profile.name}
+        key = stage_key("2", settings.decisive(), inputs)
 
         def compute(folder: Path) -> None:
             result = _trainer(kind)(
                 getattr(models, kind), data.triplets, data.queries, data.qrels, data.corpus, settings,
                 folder / "adapter", device.torch_name, step_log(context.log),
+                checkpoint_dir=store.checkpoints / f"{kind}-{key}",
             )  # fmt: skip
             facts = dataclasses.asdict(result) | {"adapter_dir": "adapter"}
             (folder / "result.json").write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
 
-        return run_stage(store.stages, f"{kind}_adapter", stage_key("1", settings.model_dump(), inputs), compute)
+        return run_stage(store.stages, f"{kind}_adapter", key, compute)
 
 
 def _described(

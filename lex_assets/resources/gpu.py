@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
 from pydantic import Field
@@ -31,6 +32,11 @@ class DeviceProfile:
     encode_batch: int
     rerank_batch: int
     train_micro_batch: int
+
+    @property
+    def precision(self) -> Literal["fp32", "bf16"]:
+        """Of training: 16 bits only in bfloat16, whose range needs no loss scaling."""
+        return "bf16" if self.dtype == "bfloat16" else "fp32"
 
 
 PROFILES = {

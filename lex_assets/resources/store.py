@@ -29,6 +29,11 @@ class StoreResource(dg.ConfigurableResource):
         return self.path / "stages"
 
     @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of trainings that have not finished; safe to delete."""
+        return self.path / "checkpoints"
+
+    @property
     def embeddings(self) -> Path:
         """Vectors by weights and text; safe to delete."""
         return self.path / "cache" / "embeddings"

@@ -10,7 +10,7 @@ import json
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -44,15 +44,20 @@ class TrainingResult:
     seconds: float
 
 
+def require_own_folder(target: Path) -> None:
+    """Raise LexError when `target` holds something that training did not write."""
+    taken = target.is_file() or (target.is_dir() and any(target.iterdir()))
+    if taken and not (target / TRAINING_CONFIG).is_file():
+        raise LexError(f"{target}: holds files that are not an adapter; choose another folder")
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder beside `target` that takes its place when the body succeeds, and is gone when it fails.
 
     Raises LexError when `target` holds something that is not an adapter, or cannot be written.
     """
-    taken = target.is_file() or (target.is_dir() and any(target.iterdir()))
-    if taken and not (target / TRAINING_CONFIG).is_file():
-        raise LexError(f"{target}: holds files that are not an adapter; choose another folder")
+    require_own_folder(target)
     staging = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         staging.mkdir(parents=True)
@@ -68,15 +73,16 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def write_adapter(
-    target: Path, peft_model: Any, facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
+def write_model(
+    target: Path, save: Callable[[Path], None], facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write the adapter folder: PEFT files, training_config.json, history.json and a card."""
+    """Write the folder: what `save` puts there (PEFT files, or a whole model), training_config.json, history.json, a card."""
     with new_folder(target) as folder:
-        peft_model.save_pretrained(str(folder), save_embedding_layers=False)  # its check asks the hub
+        save(folder)
         config_path = folder / ADAPTER_CONFIG
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-        _write_json(config_path, {name: sorted(v) if isinstance(v, list) else v for name, v in config.items()})
+        if config_path.is_file():
+            config = json.loads(config_path.read_text(encoding="utf-8"))
+            _write_json(config_path, {name: sorted(v) if isinstance(v, list) else v for name, v in config.items()})
         _write_json(folder / TRAINING_CONFIG, facts)
         _write_json(folder / HISTORY, list(history))
         (folder / "README.md").write_text(_card(facts), encoding="utf-8")
@@ -100,17 +106,21 @@ def _card(facts: Mapping[str, Any]) -> str:
     base, result, data = facts["base"], facts["result"], facts["data"]
     metric = f"{result['base_metric']:.4f} (base) → {result['best_metric']:.4f}, step {result['best_step']}"
     counts = f"{data['queries']} training queries, {data['negatives']} hard negatives, {data['passages']} passages"
+    full = facts["config"]["tuning"] == "full"
+    library, tag, what = ("sentence-transformers", "full", "model") if full else ("peft", "lora", "adapter")
+    loading = f"{'SentenceTransformer' if facts['kind'] == 'retriever' else 'CrossEncoder'}(this_folder)"
+    loading = loading if full else "PeftModel.from_pretrained(base_model, this_folder)"
     return f"""---
 base_model: {base["name"]}
-library_name: peft
-tags: [lora, {facts["kind"]}]
+library_name: {library}
+tags: [{tag}, {facts["kind"]}]
 ---
-# {facts["kind"]} adapter
+# {facts["kind"]} {what}
 
 - base: {base["name"]} {base["revision"]}, weights {base["weights_hash"][:16]}, licence {base["licence"]}
 - data: {counts}, sha256 {data["hash"][:16]}
 - {result["metric_name"]} over {data["valid_queries"]} queries: {metric}
 
-Load it with `PeftModel.from_pretrained(base_model, this_folder)`. The validation figure chose the checkpoint; it
-is no test result. Settings are in `training_config.json`, the curve in `history.json`.
+Load it with `{loading}`. The validation figure chose the checkpoint; it is no test result. Settings are in
+`training_config.json`, the curve in `history.json`.
 """

@@ -12,18 +12,19 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from lex_assets.models.batching import length_sorted, tokenize
+from lex_assets.models.batching import tokenize
 from lex_assets.models.bi_encoder import BiEncoder
 from lex_assets.models.reranker import Reranker
 from lex_assets.models.weights import Base
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig, TrainingConfig
+from lex_assets.training.step import MicroBatches
 
 C = TypeVar("C", bound=TrainingConfig)
 Row = dict[str, list[int]]
 """One tokenized sequence: input_ids and what else the tokenizer gives."""
 
-LARGE_WIDTH, LARGE_RATE = 1024, 2e-4
-SEQUENCES_AT_ONCE = 64  # per forward pass of a validation
+LARGE_WIDTH = 1024
+LARGE_RATE = {"lora": 2e-4, "full": 2e-5}
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Backbone:
     lora_targets: Sequence[str]
     settings: dict[str, Any]
     bf16: bool
+    micro_batches: MicroBatches
 
     @property
     def transformer(self) -> Any:
@@ -48,12 +50,17 @@ class Backbone:
         """Hub id, or name and content hash; never a path, which means something else elsewhere."""
         return f"{self.base.name}@sha256:{self.base.hash[:16]}" if self.is_local else self.base.source
 
+    @property
+    def width(self) -> int:
+        """Hidden units of the transformer."""
+        return int(self.transformer.config.hidden_size)
+
     def with_learning_rate(self, config: C) -> C:
         """`config` with a rate for this width where it names none. Adapters of narrow models need, and bear, more: the
-        built-in ones (256) improve fastest between 1e-3 and 3e-3, models of 1,024 around 2e-4."""
+        built-in ones (256) improve fastest between 1e-3 and 3e-3, models of 1,024 around 2e-4; whole models a tenth."""
         if config.learning_rate:
             return config
-        rate = LARGE_RATE * (LARGE_WIDTH / self.transformer.config.hidden_size) ** 1.5
+        rate = LARGE_RATE[config.tuning] * (LARGE_WIDTH / self.width) ** 1.5
         return config.model_copy(update={"learning_rate": round(rate, 6)})
 
     def forward(self, rows: Sequence[Row]) -> Tensor:
@@ -63,10 +70,13 @@ class Backbone:
             return self._output(self.model(dict(features)))
 
     def forward_all(self, rows: Sequence[Row]) -> Tensor:
-        """`forward` over any number of rows, on the CPU, in batches of similar length."""
-        batches = list(length_sorted(rows, SEQUENCES_AT_ONCE))
-        outputs = torch.cat([self.forward([rows[n] for n in batch]).cpu() for batch in batches])
-        return outputs[torch.cat([torch.from_numpy(batch) for batch in batches]).argsort()]
+        """`forward` over any number of rows, on the CPU, in micro-batches of similar length."""
+        return self.micro_batches.fitting(lambda: self._forward_all(rows))
+
+    def _forward_all(self, rows: Sequence[Row]) -> Tensor:
+        parts = self.micro_batches.parts([len(row["input_ids"]) for row in rows])
+        outputs = torch.cat([self.forward([rows[n] for n in part]).cpu() for part in parts])
+        return outputs[torch.tensor([n for part in parts for n in part]).argsort()]
 
     def _output(self, features: dict[str, Tensor]) -> Tensor:
         raise NotImplementedError
@@ -118,7 +128,8 @@ def open_retriever(
     )
     settings: dict[str, Any] = {f"{kind}_prefix": encoder.get_prefix(kind) for kind in ("query", "passage")}
     settings |= {f"{kind}_max_length": encoder.get_max_seq_length(kind) for kind in ("query", "passage")}
-    return RetrieverBackbone(**_shared(encoder), settings=settings, bf16=config.precision == "bf16")
+    longest = max(settings["query_max_length"], settings["passage_max_length"])
+    return RetrieverBackbone(**_shared(encoder, config, longest), settings=settings)
 
 
 def open_reranker(
@@ -128,10 +139,10 @@ def open_reranker(
     limit = config.max_length or None
     reranker = Reranker(base, device=device, max_seq_length=limit, trust_remote_code=trust_remote_code)
     settings = {"max_length": reranker.get_max_seq_length()}
-    return RerankerBackbone(**_shared(reranker), settings=settings, bf16=config.precision == "bf16")
+    return RerankerBackbone(**_shared(reranker, config, settings["max_length"]), settings=settings)
 
 
-def _shared(served: BiEncoder | Reranker) -> dict[str, Any]:
+def _shared(served: BiEncoder | Reranker, config: TrainingConfig, longest: int) -> dict[str, Any]:
     preset = served.preset
     return {
         "model": served.model,
@@ -139,4 +150,6 @@ def _shared(served: BiEncoder | Reranker) -> dict[str, Any]:
         "licence": preset.licence,
         "is_local": preset.is_local,
         "lora_targets": preset.lora_targets,
+        "bf16": config.precision == "bf16",
+        "micro_batches": MicroBatches(config.micro_batch, longest, config.cached_gradients),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 
 import numpy as np
@@ -38,11 +39,13 @@ class ValidationSet:
 class TrainingData:
     """Training queries with their triplets, all passages of the corpus (text, article), and the validation set.
 
-    unfit: per query the passages that never count as its negatives (positives, equivalents, its own decision).
+    grades: per query those of its positives · unfit: per query the passages that never count as its negatives
+    (positives, equivalents, its own decision).
     """
 
     texts: Mapping[str, str]
     positives: Mapping[str, Sequence[str]]
+    grades: Mapping[str, Mapping[str, int]]
     negatives: Mapping[str, Sequence[str]]
     unfit: Mapping[str, frozenset[str]]
     passages: Mapping[str, str]
@@ -50,10 +53,15 @@ class TrainingData:
     valid: ValidationSet
     data_hash: str
 
-    @property
+    @cached_property
     def query_ids(self) -> list[str]:
         """Training queries, sorted."""
         return sorted(self.texts)
+
+    @cached_property
+    def passage_ids(self) -> list[str]:
+        """Passages of the corpus, sorted."""
+        return sorted(self.passages)
 
 
 def training_data(
@@ -71,9 +79,16 @@ def training_data(
     positives = dict(triplets.select("query_id", "positives").iter_rows())
     negatives = {q: [n["passage_id"] for n in rows] for q, rows in triplets.select("query_id", "negatives").iter_rows()}
     _require_passages(positives, negatives, passages)
+    grades = _grades(train, qrels)
+    _require_labels(positives, grades)
+    if config.hard_ratio and not any(negatives.values()):
+        raise LexError(
+            "training: every hard negative was filtered away; loosen the filters of mining or enlarge its pools"
+        )
     return TrainingData(
         texts=dict(train.select("query_id", "text").iter_rows()),
         positives=positives,
+        grades=grades,
         negatives=negatives,
         unfit=_unfit(train, qrels, corpus),
         passages=passages,
@@ -106,10 +121,22 @@ def _require_passages(
         if strangers or not positives[query_id]:
             what = f"passage {strangers[0]} is not in the corpus" if strangers else "no positive is left"
             raise LexError(f"training: triplet of {query_id}: {what}; mine again from the same corpus")
-    if not any(negatives.values()):
-        raise LexError(
-            "training: every hard negative was filtered away; loosen the filters of mining or enlarge its pools"
-        )
+
+
+def _require_labels(positives: Mapping[str, Sequence[str]], grades: Mapping[str, Mapping[str, int]]) -> None:
+    for query_id in sorted(positives):
+        unlabelled = [passage for passage in positives[query_id] if not grades[query_id].get(passage)]
+        if unlabelled:
+            raise LexError(
+                f"training: triplet of {query_id}: positive {unlabelled[0]} is not in qrels; mine again from the same qrels"
+            )
+
+
+def _grades(queries: pl.DataFrame, qrels: pl.DataFrame) -> dict[str, dict[str, int]]:
+    grades: dict[str, dict[str, int]] = {query_id: {} for query_id in queries["query_id"]}
+    for query_id, passage_id, grade in qrels.join(queries.select("query_id"), on="query_id").iter_rows():
+        grades[query_id][passage_id] = grade
+    return grades
 
 
 def _unfit(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> dict[str, frozenset[str]]:

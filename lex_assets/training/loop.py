@@ -1,28 +1,28 @@
-"""The training loop that both trainings share: steps, schedule, validation, early stopping, best checkpoint kept."""
+"""The training loop that both trainings share: steps, schedule, validation, early stopping, best checkpoint, resuming."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from lex_assets.schemas import LexError
+from lex_assets.training.checkpoint import Checkpoint, Checkpoints
 from lex_assets.training.config import TrainingConfig
-from lex_assets.training.lora import GradientCheck
 from lex_assets.training.sampling import epoch_batches
+from lex_assets.training.step import MicroBatches, StepBatch, backward
+from lex_assets.training.tuning import GradientCheck, modules_in_training
+from lex_assets.training.verdict import Course, TrainingError
 
-MIN_STEPS_TO_JUDGE = 10
-"""A shorter run cannot be told from noise around chance, so that it is not called without convergence."""
-
-
-class TrainingError(LexError):
-    """A run that did not learn; the message names the pattern."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,6 @@ class StepReport:
 OnStep = Callable[[StepReport], None]
 
 
-@dataclass(frozen=True)
-class StepBatch:
-    """One optimizer step: rows for the model with their lengths, and the loss over their outputs in row order."""
-
-    rows: Sequence[Any]
-    lengths: Sequence[int]
-    loss: Callable[[Tensor], Tensor]
-    chance: float
-
-
 class Task(Protocol):
     """What is trained: a retriever or a reranker."""
 
@@ -71,8 +61,12 @@ class Task(Protocol):
     def query_ids(self) -> Sequence[str]:
         """Training queries."""
 
+    @property
+    def micro_batches(self) -> MicroBatches:
+        """How much goes through the model at once."""
+
     def batch(self, query_ids: Sequence[str], epoch: int) -> StepBatch:
-        """The step's rows and loss; a pure function of its arguments and the seed."""
+        """The rows and loss of a batch; a pure function of its arguments and the seed."""
 
     def forward(self, rows: Sequence[Any]) -> Tensor:
         """Outputs of `rows`: embeddings (n, d) or logits (n,), fp32."""
@@ -83,142 +77,202 @@ class Task(Protocol):
 
 @dataclass
 class Fit:
-    """What a run did. `history` holds one row per step and per validation pass, without times."""
+    """What a run has done so far. `history` holds one row per step and per validation pass, without times.
+
+    stale: validation passes since the best one · micro_batch, cached: what was left of them after running out of memory.
+    """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     steps: int = 0
     best_step: int = 0
-    base_metric: float = 0.0
     best_metric: float = -math.inf
-    initial_loss: float = math.nan
-    final_loss: float = math.nan
-    chance: float = math.nan
-    pattern: str = ""
+    stale: int = 0
+    micro_batch: int = 0
+    cached: bool = False
     seconds: float = 0.0
 
+    @property
+    def course(self) -> Course:
+        """How it went, once it is complete."""
+        return Course.of(self.history)
 
-def fit(model: nn.Module, task: Task, config: TrainingConfig, on_step: OnStep | None = None) -> Fit:
+
+def fit(
+    model: nn.Module,
+    task: Task,
+    config: TrainingConfig,
+    on_step: OnStep | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Fit:
     """Train the trainable parameters of `model` on `task` and leave the best validated ones in it.
 
-    Raises TrainingError on NaN, and when the loss stays at chance while validation does not improve.
+    With `checkpoints`, goes on from the newest one; the outcome is that of a run without interruption. Raises
+    TrainingError for a run that does not learn, LexError when a single sequence does not fit into memory.
     """
-    run = _Run(model, task, config, on_step or (lambda report: None))
-    with _own_random_state():
-        run.train()
+    run = _Run(model, task, config, on_step or (lambda report: None), checkpoints)
+    try:
+        with _own_random_state():
+            run.train()
+    except torch.OutOfMemoryError as error:
+        raise LexError(
+            f"training: the optimizer's state does not fit into memory ({str(error).splitlines()[0]}); set tuning to lora"
+        ) from error
+    except TrainingError as error:
+        kept = checkpoints.latest_path() if checkpoints else None
+        raise TrainingError(f"{error} (last good checkpoint: {kept})" if kept else str(error)) from error
     return run.result
 
 
 @contextmanager
 def _own_random_state() -> Iterator[None]:
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=_cuda_devices()):
         yield
 
 
-class _Run:
-    def __init__(self, model: nn.Module, task: Task, config: TrainingConfig, on_step: OnStep) -> None:
-        self.model, self.task, self.config, self.on_step = model, task, config, on_step
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.per_epoch = len(epoch_batches(task.query_ids, config.batch_size, config.seed, 0))
-        self.total = min(self.per_epoch * config.epochs, config.max_steps or math.inf)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-        self.gradients = GradientCheck(model)
-        names = ("lora_dropout", "modules_to_save")
-        self.adapter_modules = [m for name, m in model.named_modules() if any(part in name for part in names)]
-        self.result = Fit()
-        self.best: list[Tensor] = []
-        self.since_best = 0
-        self.started = time.monotonic()
+def _cuda_devices() -> list[int]:
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
 
-    def _rate(self, step: int) -> float:
-        """Linear warm-up from a rate above zero (a first step at zero would teach nothing), then linear decay."""
-        warmup = math.ceil(self.config.warmup_share * self.total)
-        return (step + 1) / (warmup + 1) if step < warmup else (self.total - step) / max(self.total - warmup, 1)
+
+class _Run:
+    def __init__(
+        self, model: nn.Module, task: Task, config: TrainingConfig, on_step: OnStep, checkpoints: Checkpoints | None
+    ) -> None:
+        self.model, self.task, self.config, self.on_step, self.checkpoints = model, task, config, on_step, checkpoints
+        self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.batches = lru_cache(maxsize=1)(
+            lambda number: epoch_batches(task.query_ids, config.batch_size, config.seed, number)
+        )
+        self.per_pass = math.ceil(len(self.batches(0)) / config.accumulation)
+        self.per_epoch = self.per_pass * config.data_multiply
+        self.total = int(min(self.per_epoch * config.epochs, config.max_steps or math.inf))
+        self.optimizer = torch.optim.AdamW(_decayed(self.trained.values(), config.weight_decay))
+        self.gradients = GradientCheck(model)
+        self.modules = modules_in_training(model)
+        self.result = Fit(micro_batch=task.micro_batches.size, cached=task.micro_batches.cached)
+        self.best: dict[str, Tensor] = {}
+        self.started, self.first_step = time.monotonic(), 0
 
     def train(self) -> None:
         self.model.eval()
-        self.result.base_metric = self._validate(0)
+        if not self._resume():
+            self._validate(0)
         due = {round(self.total * n / self.config.evaluations) for n in range(1, self.config.evaluations + 1)}
-        for step, (epoch, query_ids) in enumerate(self._plan(), 1):
-            self._step(step, epoch, query_ids)
+        for step in range(self.result.steps + 1, self.total + 1):
+            self._step(step)
             if step in due and self._stops_after_validation(step):
                 break
-        self._restore_best()
-        self._judge()
+            if self.checkpoints and self.checkpoints.due(step):
+                self._save(step)
+        self._load(self.best)
+        self.model.eval()
+        self.result.course.require_learning(self.task.metric_name, self.config.require_gain)
         self.result.seconds = time.monotonic() - self.started
 
-    def _plan(self) -> Iterator[tuple[int, list[str]]]:
-        for step in range(int(self.total)):
-            epoch, place = divmod(step, self.per_epoch)
-            if place == 0:
-                batches = epoch_batches(self.task.query_ids, self.config.batch_size, self.config.seed, epoch)
-            yield epoch, batches[place]
-
-    def _step(self, step: int, epoch: int, query_ids: list[str]) -> None:
-        for module in self.adapter_modules:  # the frozen base keeps to eval mode: its dropout would only add noise
+    def _step(self, step: int) -> None:
+        for module in self.modules:
             module.train()
-        batch = self.task.batch(query_ids, epoch)
-        rate = self.optimizer.param_groups[0]["lr"]
-        loss = backward(self.task.forward, batch, self.config, step)
+        number, batches = self._plan(step)
+        loss, chance = self.task.micro_batches.fitting(lambda: self._gradients(step, number, batches))
+        norm = float(torch.nn.utils.clip_grad_norm_(list(self.trained.values()), self.config.max_grad_norm))
+        self._check(step, loss, chance, norm)
         self.gradients.after_backward(loss)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm))
+        rate = self.config.learning_rate * self._rate(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.result.steps = step
+        self._report(step, loss=loss, chance=chance, learning_rate=rate, gradient_norm=norm)
+
+    def _plan(self, step: int) -> tuple[int, list[list[str]]]:
+        """Number of the pass over the queries, and the step's batches."""
+        number, place = divmod(step - 1, self.per_pass)
+        return number, self.batches(number)[place :: self.per_pass]
+
+    def _gradients(self, step: int, number: int, batches: list[list[str]]) -> tuple[float, float]:
+        """(loss, chance), means over the step's batches, whose mean gradient the parameters then hold."""
+        self.optimizer.zero_grad(set_to_none=True)
+        losses, chances = [], []
+        for place, query_ids in enumerate(batches):
+            batch = self.task.batch(query_ids, number).share(len(batches))
+            seed = f"{self.config.seed}/{step}/{place}"
+            losses.append(float(backward(self.task.forward, batch, self.task.micro_batches, seed)))
+            chances.append(batch.chance)
+        return sum(losses), sum(chances)
+
+    def _check(self, step: int, loss: float, chance: float, norm: float) -> None:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
                 f"training: NaN in step {step} (loss {loss}, gradient norm {norm}); lower learning_rate or use fp32"
             )
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.result.steps = step
-        self._report(step, epoch, loss=loss, chance=batch.chance, learning_rate=rate, gradient_norm=norm)
+        if step == 1:
+            log.info("first loss %.4f, chance %.4f", loss, chance)
+        if not chance:
+            raise LexError(
+                f"training: no candidate is left beside the positives in step {step}; raise batch_size or "
+                "negatives_per_query"
+            )
+
+    def _rate(self, step: int) -> float:
+        """Linear warm-up from a rate above zero (a first step at zero would teach nothing), then linear decay."""
+        warmup, done = math.ceil(self.config.warmup_share * self.total), step - 1
+        return step / (warmup + 1) if done < warmup else (self.total - done) / max(self.total - warmup, 1)
 
     def _validate(self, step: int) -> float:
         self.model.eval()
         with torch.inference_mode():
             metric = self.task.validate()
-        self._report(step, step // self.per_epoch, metric=metric)
+        self._report(step, metric=metric)
         return metric
 
     def _stops_after_validation(self, step: int) -> bool:
-        metric = self._validate(step)
-        if metric > self.result.best_metric:
-            self.result.best_metric, self.result.best_step, self.since_best = metric, step, 0
-            self.best = [p.detach().clone() for p in self.parameters]
+        metric, result = self._validate(step), self.result
+        if metric > result.best_metric:
+            result.best_metric, result.best_step, result.stale = metric, step, 0
+            self.best = self._weights()
             return False
-        self.since_best += 1
-        return bool(self.config.patience) and self.since_best >= self.config.patience
+        result.stale += 1
+        return bool(self.config.patience) and result.stale >= self.config.patience
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p.detach().to("cpu", copy=True) for name, p in self.trained.items()}
 
     @torch.no_grad()
-    def _restore_best(self) -> None:
-        for parameter, value in zip(self.parameters, self.best, strict=True):
-            parameter.copy_(value)
-        self.model.eval()
+    def _load(self, weights: Any) -> None:
+        for name, parameter in self.trained.items():
+            parameter.copy_(weights[name])
 
-    def _judge(self) -> None:
-        """Name the pattern of the run; a run at chance level is an error."""
-        result = self.result
-        steps = [row for row in result.history if row["loss"] is not None]
-        tail = steps[-max(1, len(steps) // 5) :]
-        result.initial_loss, result.chance = steps[0]["loss"], _mean(row["chance"] for row in steps)
-        result.final_loss = _mean(row["loss"] for row in tail)
-        improved = result.best_metric > result.base_metric
-        last = [row["metric"] for row in result.history if row["metric"] is not None][-1]
-        judged = result.steps >= MIN_STEPS_TO_JUDGE
-        if judged and not improved and result.final_loss >= 0.99 * _mean(row["chance"] for row in tail):
-            raise TrainingError(
-                f"training: no convergence: loss {result.final_loss:.3f} is at chance ({result.chance:.3f}) and "
-                f"{self.task.metric_name} did not rise above {result.base_metric:.4f}; raise learning_rate or max_steps"
-            )
-        overfit = last < 0.95 * result.best_metric
-        result.pattern = "overfit" if improved and overfit else "converged" if improved else "loss_only"
+    def _save(self, step: int) -> None:
+        assert self.checkpoints
+        micro = self.task.micro_batches
+        self.result.micro_batch, self.result.cached = micro.size, micro.cached
+        random = [torch.get_rng_state(), *(torch.cuda.get_rng_state(n) for n in _cuda_devices())]
+        moment = Checkpoint(self._weights(), self.best, self.optimizer.state_dict(), random, asdict(self.result))
+        self.checkpoints.save(step, moment)
 
-    def _report(self, step: int, epoch: int, **values: float) -> None:
+    def _resume(self) -> bool:
+        saved = self.checkpoints.latest() if self.checkpoints else None
+        if saved is None:
+            return False
+        self._load(saved.weights)
+        self.best = dict(saved.best)
+        self.optimizer.load_state_dict(saved.optimizer)
+        torch.set_rng_state(saved.random[0])
+        for device, state in zip(_cuda_devices(), saved.random[1:], strict=False):
+            torch.cuda.set_rng_state(state, device)
+        self.result = Fit(**saved.progress)
+        self.gradients.skip(self.result.steps)
+        self.task.micro_batches.size, self.task.micro_batches.cached = self.result.micro_batch, self.result.cached
+        self.first_step = self.result.steps
+        log.info("going on from step %d", self.first_step)
+        return True
+
+    def _report(self, step: int, **values: float) -> None:
         elapsed = time.monotonic() - self.started
+        done = step - self.first_step
         report = StepReport(
             step=step,
-            total_steps=int(self.total),
-            epoch=epoch,
+            total_steps=self.total,
+            epoch=max(step - 1, 0) // self.per_epoch,
             loss=values.get("loss"),
             chance=values.get("chance"),
             learning_rate=values.get("learning_rate", 0.0),
@@ -226,43 +280,16 @@ class _Run:
             metric=values.get("metric"),
             metric_name=self.task.metric_name,
             elapsed_s=elapsed,
-            eta_s=elapsed / step * (self.total - step) if step else 0.0,
+            eta_s=elapsed / done * (self.total - step) if done else 0.0,
         )
         row = {name: value for name, value in asdict(report).items() if name not in ("elapsed_s", "eta_s")}
         self.result.history.append(row)
         self.on_step(report)
 
 
-def _mean(values: Any) -> float:
-    numbers = list(values)
-    return sum(numbers) / len(numbers)
-
-
-def backward(forward: Callable[[Sequence[Any]], Tensor], batch: StepBatch, config: TrainingConfig, step: int) -> float:
-    """Accumulate the gradients of one step, in micro-batches sorted by length; returns the loss.
-
-    With cached gradients (Gao et al. 2021, GradCache) outputs are computed without a graph, the loss gives their
-    gradients, and each micro-batch is run again with a graph: memory is that of one micro-batch, the result the same.
-    Dropout is seeded per micro-batch, so both passes see the same masks.
-    """
-    order = sorted(range(len(batch.rows)), key=lambda row: (batch.lengths[row], row))
-    parts = [order[at : at + config.micro_batch] for at in range(0, len(order), config.micro_batch)]
-    back = torch.tensor(order).argsort()
-
-    def outputs(number: int) -> Tensor:
-        torch.manual_seed((config.seed * 1_000_003 + step) * 1_009 + number)
-        return forward([batch.rows[row] for row in parts[number]])
-
-    if not config.cached_gradients or len(parts) == 1:
-        loss = batch.loss(torch.cat([outputs(number) for number in range(len(parts))])[back])
-        loss.backward()
-        return loss.item()
-    with torch.no_grad():
-        cache = torch.cat([outputs(number) for number in range(len(parts))])
-    cache.requires_grad_()
-    loss = batch.loss(cache[back])
-    loss.backward()
-    assert cache.grad is not None
-    for number, gradient in enumerate(cache.grad.split([len(part) for part in parts])):
-        outputs(number).backward(gradient)
-    return loss.item()
+def _decayed(parameters: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
+    """Optimizer groups: matrices decay; biases and norms, which have no direction to lose, do not."""
+    groups: dict[bool, list[Tensor]] = {True: [], False: []}
+    for parameter in parameters:
+        groups[parameter.ndim > 1].append(parameter)
+    return [{"params": found, "weight_decay": weight_decay * matrix} for matrix, found in groups.items()]

@@ -1,4 +1,4 @@
-"""Attach an adapter to frozen weights, and prove that it trains.
+"""Attach an adapter to frozen weights, and prove that nothing else trains.
 
 Nothing is left to defaults: PEFT's own targets differ by architecture, `dense` also matches a pooler that mean pooling
 never reads, and a cross-encoder's head is neither trained nor saved unless it is named.
@@ -31,17 +31,19 @@ def head_names(model: nn.Module) -> list[str]:
 
 
 def lora_target_names(model: nn.Module, wanted: Sequence[str]) -> list[str]:
-    """Full names of the linear layers to adapt, inside the transformer blocks: those ending in one of `wanted`, or every
-    one for `all`. A pooler lies outside the blocks.
+    """Full names of the layers to adapt: linear ones inside the transformer blocks and embeddings that end in one of
+    `wanted`, and every such linear layer for `all`. A pooler lies outside the blocks.
 
     Raises LexError naming the layers that exist when nothing matches.
     """
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    modules = dict(model.named_modules())
+    linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
     blocks = [name for name in linear if any(part.isdigit() for part in name.split("."))]
+    tables = [name for name, module in modules.items() if isinstance(module, nn.Embedding)]
     endings = tuple(f".{suffix}" for suffix in wanted)
-    chosen = [name for name in blocks if ALL in wanted or f".{name}".endswith(endings)]
+    chosen = [name for name in (*tables, *blocks) if f".{name}".endswith(endings) or (ALL in wanted and name in blocks)]
     if not chosen:
-        leaves = ", ".join(sorted({name.split(".")[-1] for name in blocks})) or "none"
+        leaves = ", ".join(sorted({name.split(".")[-1] for name in (*blocks, *tables)})) or "none"
         raise LexError(
             f"LoRA targets {', '.join(wanted) or 'none'} match no layer of {type(model).__name__}; set lora_targets to "
             f"some of: {leaves}, or to {ALL}"
@@ -83,28 +85,3 @@ def assert_trainable(model: nn.Module, heads: Sequence[str]) -> None:
     missing = [head for head in heads if not any(f"{head}.modules_to_save" in n for n, _ in model.named_parameters())]
     if missing:
         raise LexError(f"LoRA: head {missing[0]} is not saved with the adapter; name it in modules_to_save")
-
-
-class GradientCheck:
-    """Asserts that gradients reach the adapter: lora_B and the head in the first step, lora_A too in the second.
-
-    lora_B starts at zero, so that lora_A has no gradient in the first step by construction. Steps with a loss of zero
-    (a hinge that is satisfied) say nothing and do not count, nor do biases: a loss over differences of logits is blind
-    to a head's bias.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._parameters = [
-            (name, p) for name, p in model.named_parameters() if p.requires_grad and not name.endswith("bias")
-        ]
-        self._steps = 0
-
-    def after_backward(self, loss: float) -> None:
-        """Check the gradients of this step. Raises LexError naming the first parameter that gets none."""
-        if self._steps >= 2 or loss == 0:
-            return
-        self._steps += 1
-        for name, parameter in self._parameters:
-            due = self._steps == 2 or "lora_A" not in name
-            if due and (parameter.grad is None or not parameter.grad.any()):
-                raise LexError(f"LoRA: {name} gets no gradient in step {self._steps}; leave it out of the LoRA targets")

@@ -1,8 +1,8 @@
-"""Train a reranker adapter: LoRA on a cross-encoder whose head trains in full, over groups of one query."""
+"""Train a reranker: a cross-encoder whose head trains in full, over groups of one query."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,12 @@ from lex_assets.training.data import (
     training_data,
     validation_candidates,
 )
-from lex_assets.training.finish import finish, lexical_over
-from lex_assets.training.loop import OnStep, StepBatch, fit
-from lex_assets.training.lora import attach_lora
-from lex_assets.training.losses import GROUP_LOSSES, group_chance
+from lex_assets.training.finish import RERANKER, Destination, lexical_over, train_and_finish
+from lex_assets.training.loop import OnStep
+from lex_assets.training.losses import group_chance, group_loss
 from lex_assets.training.metrics import rank_metrics
-from lex_assets.training.sampling import draw
+from lex_assets.training.sampling import Sampler
+from lex_assets.training.step import StepBatch
 
 
 def train_reranker(
@@ -44,22 +44,22 @@ def train_reranker(
     *,
     candidates: pl.DataFrame | None = None,
     lexical: LexicalSearch | None = None,
+    checkpoint_dir: Path | str | None = None,
     trust_remote_code: bool = False,
 ) -> TrainingResult:
-    """Train a LoRA adapter and the head of the cross-encoder `base` and write them to `out_dir`.
+    """Train the cross-encoder `base`, its head included, and write the adapter, or the model, to `out_dir`.
 
     candidates: a RUN table with the first-stage hits of the validation queries; lexical search over `corpus` when None
     (`lexical`, or built here). Otherwise as `train_retriever`.
     """
-    config = config or RerankerTrainingConfig()
+    config = (config or RerankerTrainingConfig()).on_device()
     data = training_data(triplets, queries, qrels, corpus, config)
     first_stage = _first_stage(data, candidates, lexical, config)
     backbone = open_reranker(base, config, device, trust_remote_code)
     config = backbone.with_learning_rate(config)
-    adapter = attach_lora(backbone.transformer, config, backbone.lora_targets, backbone.label, head=True)
     task = RerankerTask(backbone, data, first_stage, config)
-    run = fit(adapter, task, config, on_step)
-    return finish(Path(out_dir), "reranker", adapter, backbone, data, config, task.metric_name, run)
+    destination = Destination.of(out_dir, checkpoint_dir)
+    return train_and_finish(RERANKER, backbone, task, data, config, destination, on_step)
 
 
 def _first_stage(
@@ -97,8 +97,9 @@ class RerankerTask:
         config: RerankerTrainingConfig,
     ) -> None:
         self.backbone, self.data, self.config = backbone, data, config
-        self.query_ids = [query_id for query_id in data.query_ids if data.negatives[query_id]]
-        self.corpus_ids = sorted(data.passages)
+        self.micro_batches = backbone.micro_batches
+        self.sampler = Sampler(data, config.seed, config.hard_ratio)
+        self.query_ids = [q for q in data.query_ids if data.negatives[q] or not config.hard_ratio]
         self.first_stage = [first_stage[query_id] for query_id in data.valid.query_ids]
         self.columns = [ArticleColumns.of(passages, data.parents) for passages in self.first_stage]
         self.valid_gains = gain_matrix(data.valid, [columns.articles for columns in self.columns])
@@ -109,35 +110,26 @@ class RerankerTask:
     def batch(self, query_ids: Sequence[str], epoch: int) -> StepBatch:
         """Groups of drawn positives and freshly drawn hard and random negatives."""
         pairs: list[tuple[str, str]] = []
-        groups: list[tuple[int, int, int]] = []
+        groups: list[Tensor] = []
         for query_id in query_ids:
-            positives = self._draw(
-                "positive", self.data.positives[query_id], self.config.positives_per_query, epoch, query_id
-            )
-            negatives = self._negatives(epoch, query_id)
-            groups.append((len(pairs), len(positives), len(negatives)))
+            positives = self.sampler.positives(query_id, self.config.positives_per_query, epoch)
+            negatives = self.sampler.negatives(query_id, self.config.negatives_per_query, epoch)
+            found = self.data.grades[query_id]
+            groups.append(torch.tensor([found[p] for p in positives] + [0] * len(negatives)))
             pairs += [(self.data.texts[query_id], self.data.passages[p]) for p in (*positives, *negatives)]
-        pair_loss, margin = GROUP_LOSSES[self.config.loss], self.config.margin
-
-        def loss(logits: Tensor) -> Tensor:
-            split = ((logits[at : at + p], logits[at + p : at + p + n]) for at, p, n in groups)
-            return torch.stack([pair_loss(positive, negative, margin) for positive, negative in split]).mean()
-
-        chance = np.mean([group_chance(self.config.loss, n, margin) for _, _, n in groups])
         rows = self.backbone.rows(pairs)
-        return StepBatch(rows, [len(row["input_ids"]) for row in rows], loss, float(chance))
+        chance = np.mean([group_chance(self.config.loss, grades, self.config.margin) for grades in groups])
+        return StepBatch(rows, [len(row["input_ids"]) for row in rows], self._loss(groups), float(chance))
 
-    def _negatives(self, epoch: int, query_id: str) -> list[str]:
-        """Hard negatives plus a share of random ones; a query with few hard negatives gets no more random ones."""
-        wanted = self.config.negatives_per_query
-        random_count = round(wanted * self.config.random_share)
-        hard = self._draw("hard", self.data.negatives[query_id], wanted - random_count, epoch, query_id)
-        unfit = self.data.unfit[query_id] | set(hard)
-        spare = self._draw("random", self.corpus_ids, random_count + len(unfit), epoch, query_id)
-        return hard + [passage for passage in spare if passage not in unfit][:random_count]
+    def _loss(self, groups: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+        """Mean over the queries. groups: per query the grades of its rows."""
+        loss, sizes = group_loss(self.config.loss, self.config.margin), [len(grades) for grades in groups]
 
-    def _draw(self, purpose: str, items: Sequence[str], count: int, epoch: int, query_id: str) -> list[str]:
-        return draw(items, count, self.config.seed, epoch, query_id, purpose)
+        def mean(logits: Tensor) -> Tensor:
+            split = zip(logits.split(sizes), groups, strict=True)
+            return torch.stack([loss(found, grades.to(found.device)) for found, grades in split]).mean()
+
+        return mean
 
     def forward(self, rows: Sequence[Row]) -> Tensor:
         """Logits (n,), fp32."""

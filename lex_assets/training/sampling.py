@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lex_assets.training.data import TrainingData
 
 
 def draw(items: Sequence[str], count: int, seed: int, epoch: int, query_id: str, purpose: str) -> list[str]:
@@ -20,3 +23,27 @@ def epoch_batches(query_ids: Sequence[str], batch_size: int, seed: int, epoch: i
     random.Random(f"{seed}/{epoch}/order").shuffle(order)
     batches = math.ceil(len(order) / batch_size)
     return [order[n::batches] for n in range(batches)]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Positives and negatives of a query, drawn anew every epoch."""
+
+    data: TrainingData
+    seed: int
+    hard_ratio: float
+
+    def positives(self, query_id: str, count: int, epoch: int) -> list[str]:
+        """At most `count` positives."""
+        return self._draw("positive", self.data.positives[query_id], count, epoch, query_id)
+
+    def negatives(self, query_id: str, count: int, epoch: int) -> list[str]:
+        """Mined negatives, then a share of random ones; a query with few mined ones gets no more random ones."""
+        random_count = count - round(count * self.hard_ratio)
+        hard = self._draw("hard", self.data.negatives[query_id], count - random_count, epoch, query_id)
+        unfit = self.data.unfit[query_id] | set(hard)
+        spare = self._draw("random", self.data.passage_ids, random_count + len(unfit), epoch, query_id)
+        return hard + [passage for passage in spare if passage not in unfit][:random_count]
+
+    def _draw(self, purpose: str, items: Sequence[str], count: int, epoch: int, query_id: str) -> list[str]:
+        return draw(items, count, self.seed, epoch, query_id, purpose)

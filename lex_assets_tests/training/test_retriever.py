@@ -12,9 +12,11 @@ from lex_assets.models.weights import read_training_config
 from lex_assets.schemas import LexError
 from lex_assets.training.config import RetrieverTrainingConfig
 from lex_assets.training.data import ArticleColumns, gain_matrix, training_data
-from lex_assets.training.loop import StepReport, TrainingError, backward
+from lex_assets.training.loop import StepReport
 from lex_assets.training.metrics import rank_metrics
 from lex_assets.training.retriever import RetrieverTask, train_retriever
+from lex_assets.training.step import MicroBatches, backward
+from lex_assets.training.verdict import TrainingError
 
 FAST = {"epochs": 12, "batch_size": 12, "learning_rate": 5e-3, "lora_alpha": 64, "temperature": 0.1} | {
     "valid_pool": 36,
@@ -111,20 +113,20 @@ def test_global_random_state_is_left_alone(toy, bi_encoder_folder, tmp_path) -> 
     assert torch.equal(torch.rand(1), expected)
 
 
-def task_of(toy, folder: Path, **options) -> tuple[RetrieverTask, RetrieverTrainingConfig, torch.nn.Module]:
+def task_of(toy, folder: Path, **options) -> tuple[RetrieverTask, torch.nn.Module]:
     from lex_assets.training.backbone import open_retriever
-    from lex_assets.training.lora import attach_lora
+    from lex_assets.training.tuning import tuned
 
-    config = RetrieverTrainingConfig(**(FAST | options))
+    config = RetrieverTrainingConfig(**(FAST | options)).on_device()
     data = training_data(**toy.tables, config=config)
     backbone = open_retriever(str(folder), config, "cpu")
-    model = attach_lora(backbone.transformer, config, backbone.lora_targets, "test", head=False)
+    model = tuned(backbone, config, head=False)
     model.train()
-    return RetrieverTask(backbone, data, sorted(data.passages), config), config, model
+    return RetrieverTask(backbone, data, sorted(data.passages), config), model
 
 
 def test_siblings_of_the_positive_are_masked_and_the_positive_is_not(toy, bi_encoder_folder) -> None:
-    task, _, _ = task_of(toy, bi_encoder_folder)
+    task, _ = task_of(toy, bi_encoder_folder)
     batch = task.batch(["Q0_0", "Q0_1", "Q1_0"], epoch=0)
     vectors = torch.nn.functional.normalize(torch.randn(len(batch.rows), 8), dim=-1).requires_grad_()
     loss = batch.loss(vectors)
@@ -137,23 +139,24 @@ def test_siblings_of_the_positive_are_masked_and_the_positive_is_not(toy, bi_enc
 
 @pytest.mark.parametrize("micro_batch", [4, 7])
 def test_cached_gradients_equal_plain_ones_with_dropout(toy, bi_encoder_folder, micro_batch) -> None:
-    task, config, model = task_of(toy, bi_encoder_folder, lora_dropout=0.3, micro_batch=micro_batch)
+    task, model = task_of(toy, bi_encoder_folder, lora_dropout=0.3, micro_batch=micro_batch)
     batch = task.batch(task.query_ids[:12], epoch=0)
     gradients = []
     for cached in (False, True):
         model.zero_grad()
-        loss = backward(task.forward, batch, config.model_copy(update={"cached_gradients": cached}), step=1)
+        task.micro_batches.cached = cached
+        loss = backward(task.forward, batch, task.micro_batches, "1/0")
         gradients.append([p.grad.clone() for p in model.parameters() if p.requires_grad])
     assert loss > 0
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
 
 
 def test_micro_batches_do_not_change_the_step(toy, bi_encoder_folder) -> None:
-    task, config, model = task_of(toy, bi_encoder_folder, lora_dropout=0.0)
+    task, model = task_of(toy, bi_encoder_folder, lora_dropout=0.0)
     model.eval()
     batch = task.batch(task.query_ids[:12], epoch=0)
-    losses = [backward(task.forward, batch, config.model_copy(update={"micro_batch": n}), 1) for n in (3, 64)]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    losses = [backward(task.forward, batch, MicroBatches(n, 8, cached=False), "1/0") for n in (3, 64)]
+    assert torch.allclose(*losses, atol=1e-5)
 
 
 def test_run_at_chance_fails_and_leaves_nothing(toy, bi_encoder_folder, tmp_path) -> None:
@@ -167,7 +170,7 @@ def test_run_at_chance_fails_and_leaves_nothing(toy, bi_encoder_folder, tmp_path
 def test_nan_fails_and_leaves_the_old_adapter(toy, bi_encoder_folder, tmp_path, monkeypatch) -> None:
     train(toy, bi_encoder_folder, tmp_path / "a", max_steps=2)
     old = (tmp_path / "a" / "adapter_model.safetensors").read_bytes()
-    monkeypatch.setattr("lex_assets.training.retriever.masked_info_nce", lambda q, *rest: (q * torch.nan).sum())
+    monkeypatch.setattr("lex_assets.training.losses.masked_info_nce", lambda q, *rest: (q * torch.nan).sum())
     with pytest.raises(TrainingError, match="NaN in step 1"):
         train(toy, bi_encoder_folder, tmp_path / "a", max_steps=2)
     assert (tmp_path / "a" / "adapter_model.safetensors").read_bytes() == old
@@ -230,7 +233,7 @@ def test_adapter_of_another_base_is_refused(trained, bi_encoder_folder, tmp_path
 
 @pytest.mark.parametrize(("width", "expected"), [(1024, 2e-4), (256, 1.6e-3)])
 def test_learning_rate_by_width_unless_given(toy, bi_encoder_folder, width, expected) -> None:
-    task, _, _ = task_of(toy, bi_encoder_folder)
+    task, _ = task_of(toy, bi_encoder_folder)
     task.backbone.transformer.config.hidden_size = width
     assert task.backbone.with_learning_rate(RetrieverTrainingConfig()).learning_rate == pytest.approx(expected)
     assert task.backbone.with_learning_rate(RetrieverTrainingConfig(learning_rate=1e-5)).learning_rate == 1e-5

@@ -1,0 +1,109 @@
+"""The gradients of one optimizer step, in micro-batches that fit the device.
+
+How a step is cut changes memory and speed, never what is contrasted with what: the loss sees all rows of the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from lex_assets.schemas import LexError
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """Rows for the model with their lengths (tokens), and the loss over their outputs in row order."""
+
+    rows: Sequence[Any]
+    lengths: Sequence[int]
+    loss: Callable[[Tensor], Tensor]
+    chance: float
+
+    def share(self, batches: int) -> StepBatch:
+        """This batch as one of several whose mean loss makes a step."""
+        whole = self.loss
+        return replace(self, loss=lambda outputs: whole(outputs) / batches, chance=self.chance / batches)
+
+
+@dataclass
+class MicroBatches:
+    """How much goes through the model at once: `size` sequences of `longest` tokens, or more of shorter ones.
+
+    cached: whether only one micro-batch keeps its activations (GradCache, Gao et al. 2021).
+    """
+
+    size: int
+    longest: int
+    cached: bool
+
+    def parts(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Row numbers by length, longest first, cut so that no part has more padded tokens than the budget."""
+        order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+        parts, at = [], 0
+        while at < len(order):
+            fitting = max(self.size * self.longest // max(lengths[order[at]], 1), 1)
+            parts.append(order[at : at + fitting])
+            at += fitting
+        return parts
+
+    def fitting(self, work: Callable[[], T]) -> T:
+        """`work()`, again with half the micro-batch whenever the device runs out of memory.
+
+        Raises LexError when a single sequence does not fit.
+        """
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError as error:  # its traceback holds the activations: leave it before going on
+                cause = str(error).splitlines()[0] if str(error) else "out of memory"
+            self._halve(cause)
+
+    def _halve(self, cause: str) -> None:
+        if self.size == 1 and self.cached:
+            raise LexError(
+                f"training: one sequence of {self.longest} tokens does not fit into the device's memory ({cause}); lower "
+                "the maximum lengths, set precision to bf16, or use a smaller base or a larger device"
+            )
+        self.size, self.cached = max(self.size // 2, 1), True
+        log.warning("out of memory: micro-batch halved to %d x %d tokens, gradients cached", self.size, self.longest)
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+
+def backward(forward: Callable[[Sequence[Any]], Tensor], batch: StepBatch, micro: MicroBatches, seed: str) -> Tensor:
+    """Add the gradients of a batch to those of the parameters; returns the loss, detached.
+
+    With cached gradients outputs are computed without a graph, the loss gives their gradients, and each micro-batch is
+    run again with a graph: memory is that of one micro-batch, the result the same. Dropout is seeded per micro-batch,
+    so that both passes see the same masks. seed: names the step and the batch.
+    """
+    parts = micro.parts(batch.lengths)
+    back = torch.tensor([row for part in parts for row in part]).argsort()
+
+    def outputs(number: int) -> Tensor:
+        torch.manual_seed(random.Random(f"{seed}/{number}").getrandbits(63))
+        return forward([batch.rows[row] for row in parts[number]])
+
+    if not micro.cached or len(parts) == 1:
+        loss = batch.loss(torch.cat([outputs(number) for number in range(len(parts))])[back])
+        loss.backward()
+        return loss.detach()
+    with torch.no_grad():
+        cache = torch.cat([outputs(number) for number in range(len(parts))])
+    cache.requires_grad_()
+    loss = batch.loss(cache[back])
+    loss.backward()
+    assert cache.grad is not None
+    for number, gradient in enumerate(cache.grad.split([len(part) for part in parts])):
+        outputs(number).backward(gradient)
+    return loss.detach()
