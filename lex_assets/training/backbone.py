@@ -151,5 +151,5 @@ def _shared(served: BiEncoder | Reranker, config: TrainingConfig, longest: int) 
         "is_local": preset.is_local,
         "lora_targets": preset.lora_targets,
         "bf16": config.precision == "bf16",
-        "micro_batches": MicroBatches(config.micro_batch, longest, config.cached_gradients),
+        "micro_batches": MicroBatches(config.micro_batch * longest, config.cached_gradients),
     }

@@ -12,14 +12,17 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lex_assets.schemas import LexError
 
+_DAMAGE = (OSError, ValueError, KeyError, RuntimeError, EOFError, UnpicklingError, SafetensorError)
 Weights = Mapping[str, Tensor]
 _PREFIX = "checkpoint-"
 _WEIGHTS, _BEST, _OPTIMIZER, _STATE = "weights.safetensors", "best.safetensors", "optimizer.pt", "state.json"
@@ -83,7 +86,7 @@ class Checkpoints:
                 )
             saved = torch.load(path / _OPTIMIZER, weights_only=True, map_location="cpu")
             weights, best = load_file(path / _WEIGHTS), load_file(path / _BEST)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise LexError(f"{path}: damaged checkpoint ({error}); remove it and train again") from error
         return Checkpoint(weights, best, saved["optimizer"], saved["random"], state["progress"])
 

@@ -79,7 +79,7 @@ class Task(Protocol):
 class Fit:
     """What a run has done so far. `history` holds one row per step and per validation pass, without times.
 
-    stale: validation passes since the best one · micro_batch, cached: what was left of them after running out of memory.
+    stale: validation passes since the best one · micro_tokens, cached: of the micro-batches, as running out of memory left them.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Fit:
     best_step: int = 0
     best_metric: float = -math.inf
     stale: int = 0
-    micro_batch: int = 0
+    micro_tokens: int = 0
     cached: bool = False
     seconds: float = 0.0
 
@@ -148,7 +148,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW(_decayed(self.trained.values(), config.weight_decay))
         self.gradients = GradientCheck(model)
         self.modules = modules_in_training(model)
-        self.result = Fit(micro_batch=task.micro_batches.size, cached=task.micro_batches.cached)
+        self.result = Fit()
         self.best: dict[str, Tensor] = {}
         self.started, self.first_step = time.monotonic(), 0
 
@@ -244,7 +244,7 @@ class _Run:
     def _save(self, step: int) -> None:
         assert self.checkpoints
         micro = self.task.micro_batches
-        self.result.micro_batch, self.result.cached = micro.size, micro.cached
+        self.result.micro_tokens, self.result.cached = micro.tokens, micro.cached
         random = [torch.get_rng_state(), *(torch.cuda.get_rng_state(n) for n in _cuda_devices())]
         moment = Checkpoint(self._weights(), self.best, self.optimizer.state_dict(), random, asdict(self.result))
         self.checkpoints.save(step, moment)
@@ -261,7 +261,8 @@ class _Run:
             torch.cuda.set_rng_state(state, device)
         self.result = Fit(**saved.progress)
         self.gradients.skip(self.result.steps)
-        self.task.micro_batches.size, self.task.micro_batches.cached = self.result.micro_batch, self.result.cached
+        micro = self.task.micro_batches
+        micro.tokens, micro.cached = self.result.micro_tokens, self.result.cached
         self.first_step = self.result.steps
         log.info("going on from step %d", self.first_step)
         return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -37,23 +37,24 @@ class StepBatch:
 
 @dataclass
 class MicroBatches:
-    """How much goes through the model at once: `size` sequences of `longest` tokens, or more of shorter ones.
+    """How much goes through the model at once: `tokens`, padding included; one sequence that is longer goes alone.
 
     cached: whether only one micro-batch keeps its activations (GradCache, Gao et al. 2021).
     """
 
-    size: int
-    longest: int
+    tokens: int
     cached: bool
+    _single: int = field(default=0, init=False)  # longest row of a cut into single rows: nothing is left to halve
 
     def parts(self, lengths: Sequence[int]) -> list[list[int]]:
         """Row numbers by length, longest first, cut so that no part has more padded tokens than the budget."""
         order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
         parts, at = [], 0
         while at < len(order):
-            fitting = max(self.size * self.longest // max(lengths[order[at]], 1), 1)
+            fitting = max(self.tokens // max(lengths[order[at]], 1), 1)
             parts.append(order[at : at + fitting])
             at += fitting
+        self._single = max(lengths, default=0) if len(parts) == len(lengths) else 0
         return parts
 
     def fitting(self, work: Callable[[], T]) -> T:
@@ -69,13 +70,13 @@ class MicroBatches:
             self._halve(cause)
 
     def _halve(self, cause: str) -> None:
-        if self.size == 1 and self.cached:
+        if self._single and self.cached:
             raise LexError(
-                f"training: one sequence of {self.longest} tokens does not fit into the device's memory ({cause}); lower "
+                f"training: one sequence of {self._single} tokens does not fit into the device's memory ({cause}); lower "
                 "the maximum lengths, set precision to bf16, or use a smaller base or a larger device"
             )
-        self.size, self.cached = max(self.size // 2, 1), True
-        log.warning("out of memory: micro-batch halved to %d x %d tokens, gradients cached", self.size, self.longest)
+        self.tokens, self.cached = max(self.tokens // 2, 1), True
+        log.warning("out of memory: micro-batch halved to %d tokens, gradients cached", self.tokens)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
 

@@ -3,18 +3,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
 from lex_assets.models.bi_encoder import BiEncoder
+from lex_assets.models.reranker import Reranker
 from lex_assets.models.weights import read_training_config
 from lex_assets.schemas import LexError
 from lex_assets.training.config import RetrieverTrainingConfig
 from lex_assets.training.data import ArticleColumns, gain_matrix, training_data
 from lex_assets.training.loop import StepReport
+from lex_assets.training.losses import distillation_kl
 from lex_assets.training.metrics import rank_metrics
 from lex_assets.training.retriever import RetrieverTask, train_retriever
+from lex_assets.training.sampling import epoch_batches
 from lex_assets.training.step import MicroBatches, backward
 from lex_assets.training.verdict import TrainingError
 
@@ -155,7 +159,7 @@ def test_micro_batches_do_not_change_the_step(toy, bi_encoder_folder) -> None:
     task, model = task_of(toy, bi_encoder_folder, lora_dropout=0.0)
     model.eval()
     batch = task.batch(task.query_ids[:12], epoch=0)
-    losses = [backward(task.forward, batch, MicroBatches(n, 8, cached=False), "1/0") for n in (3, 64)]
+    losses = [backward(task.forward, batch, MicroBatches(n * 8, cached=False), "1/0") for n in (3, 64)]
     assert torch.allclose(*losses, atol=1e-5)
 
 
@@ -177,6 +181,125 @@ def test_nan_fails_and_leaves_the_old_adapter(toy, bi_encoder_folder, tmp_path, 
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+def test_loss_that_falls_without_gain_fails_unless_allowed(toy, bi_encoder_folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(RetrieverTask, "validate", lambda self: 0.5)
+    with pytest.raises(TrainingError, match=r"loss only: .* 0\.5000 before, 0\.5000 at best.*require_gain"):
+        train(toy, bi_encoder_folder, tmp_path / "a", max_steps=24)
+    assert not list(tmp_path.iterdir())
+    result = train(toy, bi_encoder_folder, tmp_path / "a", max_steps=24, require_gain=False)
+    assert result.pattern == "loss only" and result.best_step == 8
+
+
+def test_first_loss_is_logged_beside_chance(toy, bi_encoder_folder, tmp_path, caplog) -> None:
+    with caplog.at_level("INFO", logger="lex_assets.training.loop"):
+        result = train(toy, bi_encoder_folder, tmp_path / "a", max_steps=1)
+    assert f"first loss {result.initial_loss:.4f}, chance {result.chance:.4f}" in caplog.text
+
+
+def test_batch_without_any_negative_is_an_error(toy, bi_encoder_folder, tmp_path) -> None:
+    """Every passage answers every question: the loss would be 0 for ever."""
+    every = toy.queries.select("query_id").join(toy.corpus.select("passage_id"), how="cross")
+    qrels = every.with_columns(grade=pl.lit(1, pl.Int32))
+    config = RetrieverTrainingConfig(**FAST)
+    with pytest.raises(LexError, match=r"no candidate is left beside the positives in step 1; raise batch_size"):
+        train_retriever(
+            str(bi_encoder_folder), **(toy.tables | {"qrels": qrels}), config=config, out_dir=tmp_path / "a"
+        )
+
+
+def losses(result) -> list[float]:
+    return [row["loss"] for row in result.history if row["loss"] is not None]
+
+
+def test_multiplied_data_are_more_passes_over_freshly_drawn_ones(toy, bi_encoder_folder, tmp_path) -> None:
+    fast = {"batch_size": 24, "evaluations": 1}
+    multiplied = train(toy, bi_encoder_folder, tmp_path / "a", epochs=1, data_multiply=4, **fast)
+    epochs = train(toy, bi_encoder_folder, tmp_path / "b", epochs=4, **fast)
+    assert losses(multiplied) == losses(epochs) and len(losses(epochs)) == 8
+    assert {row["epoch"] for row in multiplied.history} == {0}
+    assert [row["epoch"] for row in epochs.history if row["loss"] is not None] == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_accumulated_batches_make_one_step_of_their_mean(toy, bi_encoder_folder, tmp_path) -> None:
+    once = {"lora_dropout": 0.0, "evaluations": 1, "max_steps": 1}
+    result = train(toy, bi_encoder_folder, tmp_path / "a", accumulation=2, epochs=1, **once)
+    task, model = task_of(toy, bi_encoder_folder, **once)
+    model.eval()
+    batches = epoch_batches(task.query_ids, 12, 42, 0)
+    apart = [backward(task.forward, task.batch(ids, 0), task.micro_batches, "0").item() for ids in batches[::2]]
+    assert len(batches) == 4 and losses(result) == pytest.approx([sum(apart) / 2])
+
+
+def test_random_negatives_stand_in_where_asked_and_never_answer(toy, bi_encoder_folder, tmp_path) -> None:
+    task, _ = task_of(toy, bi_encoder_folder, hard_ratio=0.5, negatives_per_query=6)
+    drawn = [task.sampler.negatives("Q0_0", 6, epoch) for epoch in range(20)]
+    mined = set(task.data.negatives["Q0_0"])
+    assert all(len(set(passages)) == 6 for passages in drawn)
+    assert all(set(passages[:3]) <= mined for passages in drawn)
+    assert {p for passages in drawn for p in passages} - mined
+    assert not {p for passages in drawn for p in passages} & {"P0_0", "P0_1", "P0_2"}
+    no_mined = toy.triplets.with_columns(pl.col("negatives").list.head(0))
+    config = RetrieverTrainingConfig(**(FAST | {"hard_ratio": 0.0, "max_steps": 1}))
+    tables = toy.tables | {"triplets": no_mined}
+    train_retriever(str(bi_encoder_folder), **tables, config=config, out_dir=tmp_path / "a", lexical=toy.search())
+
+
+def test_matryoshka_trains_the_leading_dimensions(trained, toy, bi_encoder_folder, tmp_path) -> None:
+    """Cut to 4 of 32 dimensions, the model that was trained so ranks better than the one that was not."""
+    cut = train(toy, bi_encoder_folder, tmp_path / "a", matryoshka_dims=(32, 4), matryoshka_weights=(1, 9))
+    assert cut.chance == pytest.approx(10 * trained[0].chance)
+    data = training_data(**toy.tables, config=RetrieverTrainingConfig(**FAST))
+    columns = ArticleColumns.of(data.passage_ids, data.parents)
+    gains = gain_matrix(data.valid, [columns.articles] * len(data.valid.texts))
+
+    def ranked(result) -> float:
+        encoder = BiEncoder(str(bi_encoder_folder), peft_adapter_path=str(result.adapter_dir))
+        queries = encoder.encode_queries(data.valid.texts)[:, :4]
+        passages = encoder.encode_passages([data.passages[p] for p in data.passage_ids])[:, :4]
+        passages = passages / np.linalg.norm(passages, axis=1, keepdims=True)
+        return rank_metrics(columns.collapse(queries @ passages.T), gains)["ndcg@10"]
+
+    assert ranked(cut) > ranked(trained[0]) + 0.02
+    with pytest.raises(LexError, match=r"matryoshka_dims \[64\] exceed the width of .*, 32"):
+        train(toy, bi_encoder_folder, tmp_path / "b", matryoshka_dims=(64,))
+
+
+def test_distillation_adds_the_divergence_from_the_reranker_over_a_query_s_candidates(
+    toy, bi_encoder_folder, cross_encoder_folder
+) -> None:
+    task, _ = task_of(toy, bi_encoder_folder, distillation_weight=2.0, distillation_temperature=0.5)
+    reranker, asked = Reranker(str(cross_encoder_folder)), []
+
+    def teacher(pairs):
+        asked.extend(pairs)
+        return reranker.score(pairs)
+
+    plain = task.batch(["Q0_0", "Q1_0"], 0).loss
+    task.teacher = teacher
+    taught = task.batch(["Q0_0", "Q1_0"], 0).loss
+    query_text = task.data.texts["Q1_0"]
+    candidates = torch.isfinite(taught.teacher[1]).nonzero()[:, 0].tolist()
+    assert taught.target[1] in candidates and len(candidates) == 3
+    texts = [passage for query, passage in asked if query == query_text]
+    expected = sorted(reranker.score([(query_text, text) for text in texts]) / 0.5)
+    assert sorted(taught.teacher[1, candidates].tolist()) == pytest.approx(expected, abs=1e-6)
+    vectors = torch.nn.functional.normalize(torch.randn(2 + taught.masked.shape[1], 8), dim=-1)
+    divergence = distillation_kl(vectors[:2], vectors[2:], taught.teacher, 0.1)
+    assert taught(vectors).item() == pytest.approx((plain(vectors) + 2.0 * divergence).item(), rel=1e-5)
+    task.batch(["Q0_0", "Q1_0"], 0)
+    assert len(asked) == len(set(asked)) == 6
+
+
+def test_distillation_trains_with_the_configured_teacher(
+    toy, bi_encoder_folder, cross_encoder_folder, tmp_path
+) -> None:
+    options = {"distillation_teacher": str(cross_encoder_folder), "distillation_weight": 0.5}
+    result = train(toy, bi_encoder_folder, tmp_path / "a", max_steps=24, **options)
+    assert result.best_metric > result.base_metric + 0.1
+    with pytest.raises(LexError, match="no model folder at nowhere"):
+        train(toy, bi_encoder_folder, tmp_path / "b", **(options | {"distillation_teacher": "nowhere"}))
+
+
 def test_early_stopping_keeps_the_best_checkpoint(toy, bi_encoder_folder, tmp_path, monkeypatch) -> None:
     metrics = iter([0.1, 0.5, 0.9, 0.3, 0.2, 0.8])
     monkeypatch.setattr(RetrieverTask, "validate", lambda self: next(metrics))
@@ -196,6 +319,11 @@ def test_interrupt_leaves_no_partial_artefact(toy, bi_encoder_folder, tmp_path) 
     assert not list(tmp_path.iterdir())
 
 
+def positives_but_of(query_id: str) -> pl.Expr:
+    positives = pl.col("positives")
+    return pl.when(pl.col("query_id") == query_id).then(positives.list.head(0)).otherwise(positives)
+
+
 def test_bad_data_names_cause_and_remedy(toy, bi_encoder_folder, tmp_path) -> None:
     def broken(**tables: pl.DataFrame) -> None:
         train_retriever(str(bi_encoder_folder), **(toy.tables | tables), out_dir=tmp_path / "a")
@@ -208,6 +336,10 @@ def test_bad_data_names_cause_and_remedy(toy, bi_encoder_folder, tmp_path) -> No
         broken(queries=toy.queries.with_columns(set=pl.col("set").replace("train", "test")))
     with pytest.raises(LexError, match="not in the corpus"):
         broken(corpus=toy.corpus.head(5))
+    with pytest.raises(LexError, match="triplet of Q0_0: no positive is left"):
+        broken(triplets=toy.triplets.with_columns(positives=positives_but_of("Q0_0")))
+    with pytest.raises(LexError, match=r"triplet of Q0_0: positive P0_\d is not in qrels; mine again"):
+        broken(qrels=toy.qrels.filter(pl.col("query_id") != "Q0_0"))
     with pytest.raises(LexError, match="no query of the set valid"):
         broken(queries=toy.queries.filter(set="train"))
     (tmp_path / "mine").mkdir()
