@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from lex_assets.schemas import LexError
 from lex_assets.training.backbone import Backbone
@@ -106,3 +107,24 @@ def test_optimizer_state_that_does_not_fit_is_an_error(toy, bi_encoder_folder, t
     monkeypatch.setattr(torch.optim.AdamW, "step", full)
     with pytest.raises(LexError, match=r"optimizer's state does not fit .*set tuning to lora"):
         retriever(toy, bi_encoder_folder, tmp_path / "a")
+
+
+def test_bf16_rounds_the_encoder_and_leaves_outputs_and_weights_in_fp32(
+    toy, bi_encoder_folder, tmp_path, monkeypatch
+) -> None:
+    dtypes, forward = set(), Backbone.forward
+
+    def noting(backbone, rows):
+        outputs = forward(backbone, rows)
+        dtypes.add(outputs.dtype)
+        return outputs
+
+    monkeypatch.setattr(Backbone, "forward", noting)
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        result = retriever(toy, bi_encoder_folder, tmp_path / precision, precision=precision)
+        losses[precision] = result.initial_loss
+        weights = load_file(result.adapter_dir / "adapter_model.safetensors")
+        dtypes |= {value.dtype for value in weights.values()}
+    assert dtypes == {torch.float32}
+    assert 0 < abs(losses["fp32"] - losses["bf16"]) < 0.1 * losses["fp32"]
