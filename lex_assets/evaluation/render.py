@@ -99,6 +99,7 @@ MINING_LABELS: dict[str, Label] = {
 PATTERN_LABELS: dict[str, Label] = {
     "converged": ("수렴", "converged"),
     "overfit": ("과적합 조짐", "overfitting after the best step"),
+    "no_convergence": ("학습되지 않음", "the loss stayed at chance"),
     "loss_only": ("손실만 줄고 검증은 그대로", "loss fell, validation did not"),
 }
 

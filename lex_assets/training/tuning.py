@@ -13,9 +13,8 @@ from lex_assets.training.config import TrainingConfig
 from lex_assets.training.lora import attach_lora
 
 LORA = "lora_"
-STARTS_AT_ZERO = ("lora_B", "lora_embedding_A")
-FOLLOWS = ("lora_A", "lora_embedding_B")
-"""LoRA's two factors: while the first is zero, the second has no gradient."""
+SECOND_FACTORS = ("lora_A", "lora_embedding_B")
+"""Of LoRA's two factors one starts at zero; while it is zero, the other, named here, has no gradient."""
 
 
 def tuned(backbone: Backbone, config: TrainingConfig, head: bool) -> nn.Module:
@@ -72,7 +71,7 @@ class GradientCheck:
         self._steps += 1
         for name, parameter in self._parameters:
             reached = parameter.grad is not None and bool(parameter.grad.any())
-            expected = self._steps == 2 or not any(factor in name for factor in FOLLOWS)
+            expected = self._steps == 2 or not any(factor in name for factor in SECOND_FACTORS)
             if expected and not reached:
                 raise LexError(
                     f"training: {name} gets no gradient in step {self._steps}; leave it out of the LoRA targets"

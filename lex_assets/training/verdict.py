@@ -15,7 +15,7 @@ AT_CHANCE = 0.99
 WORSE = 0.95
 """Shares below which a loss has left chance, and a metric has fallen."""
 
-CONVERGED, OVERFIT, NO_CONVERGENCE, LOSS_ONLY = "converged", "overfit", "no convergence", "loss only"
+CONVERGED, OVERFIT, NO_CONVERGENCE, LOSS_ONLY = "converged", "overfit", "no_convergence", "loss_only"
 _REMEDIES = {
     NO_CONVERGENCE: "raise learning_rate or max_steps",
     OVERFIT: "lower learning_rate or epochs, raise lora_dropout, or add documents",
@@ -65,8 +65,8 @@ class Course:
 
     @property
     def pattern(self) -> str:
-        """`converged`: validation rose above the base · `overfit`: it fell again, or below the base · `no convergence`: the
-        loss stayed at chance · `loss only`: the loss left chance and validation gained nothing."""
+        """`converged`: validation rose above the base · `overfit`: it fell again, or below the base · `no_convergence`: the
+        loss stayed at chance · `loss_only`: the loss left chance and validation gained nothing."""
         if self.gained:
             return OVERFIT if self.last_metric < WORSE * self.best_metric else CONVERGED
         if self.final_loss >= AT_CHANCE * self.final_chance:
@@ -83,7 +83,7 @@ class Course:
         if self.pattern != NO_CONVERGENCE:
             remedy += ", or set require_gain to false to keep the best checkpoint anyway"
         raise TrainingError(
-            f"training: {self.pattern}: loss {self.final_loss:.3f} (chance {self.final_chance:.3f}), {metric_name} "
+            f"training: {self.pattern.replace('_', ' ')}: loss {self.final_loss:.3f} (chance {self.final_chance:.3f}), {metric_name} "
             f"{self.base_metric:.4f} before, {self.best_metric:.4f} at best, {self.last_metric:.4f} at the end; {remedy}"
         )
 

@@ -187,7 +187,7 @@ def test_loss_that_falls_without_gain_fails_unless_allowed(toy, bi_encoder_folde
         train(toy, bi_encoder_folder, tmp_path / "a", max_steps=24)
     assert not list(tmp_path.iterdir())
     result = train(toy, bi_encoder_folder, tmp_path / "a", max_steps=24, require_gain=False)
-    assert result.pattern == "loss only" and result.best_step == 8
+    assert result.pattern == "loss_only" and result.best_step == 8
 
 
 def test_first_loss_is_logged_beside_chance(toy, bi_encoder_folder, tmp_path, caplog) -> None:
