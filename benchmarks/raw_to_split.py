@@ -50,11 +50,12 @@ TEXT_FIELDS = ("판시사항", "판결요지", "조문내용", "항내용", "호
 
 def pipeline(raw: Path, workers: int, out: Path) -> dict[str, Any]:
     """Run the stages, write their tables below `out`; CPU seconds per stage and sizes."""
-    from lex_assets.citations.resolve import citation_graph
+    from lex_assets.citations.resolve import ArticleIndex, graph_of
     from lex_assets.passages.build import build_passages
     from lex_assets.passages.corpus import build_corpus
-    from lex_assets.queries.labelled import labelled_queries
+    from lex_assets.queries.labelled import labelled_from
     from lex_assets.queries.split import SplitConfig, assign_split, check_split, split_hash
+    from lex_assets.schemas import Document
     from lex_assets.sources.domains import DomainRules
     from lex_assets.sources.read import ingest
 
@@ -68,8 +69,9 @@ def pipeline(raw: Path, workers: int, out: Path) -> dict[str, Any]:
 
     documents = timed("read", ingest, raw, DomainRules.load(), workers=workers).documents
     corpus = timed("corpus", build_corpus, [timed("passages", build_passages, documents)])
-    citations = timed("citations", citation_graph, documents, corpus)
-    queries, qrels = timed("labels", labelled_queries, documents, corpus, citations)
+    parsed = timed("parse", lambda: [Document.from_row(row) for row in documents.iter_rows(named=True)])
+    citations = timed("citations", lambda: graph_of(parsed, ArticleIndex.build(parsed, corpus)))
+    queries, qrels = timed("labels", labelled_from, parsed, corpus, citations)
     queries = timed("split", assign_split, queries, qrels, corpus, SplitConfig())
     timed("check", check_split, queries, qrels, corpus, SplitConfig())
     tables = {"documents": documents, "corpus": corpus, "citations": citations, "queries": queries, "qrels": qrels}

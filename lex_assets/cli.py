@@ -27,7 +27,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, LexError, content_hash
+from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, Document, LexError, content_hash
 
 if TYPE_CHECKING:
     from lex_assets.sources.download import Downloaded
@@ -189,13 +189,14 @@ def split(
     seed: Annotated[int | None, typer.Option(help="추첨 시드(비우면 기본) · seed of the draw")] = None,
 ) -> None:
     """라벨을 만들고 나눔 · Labels from citations, split without leaks: citations, queries, qrels and settings."""
-    from lex_assets.citations.resolve import citation_graph
-    from lex_assets.queries.labelled import labelled_queries
+    from lex_assets.citations.resolve import ArticleIndex, graph_of
+    from lex_assets.queries.labelled import labelled_from
     from lex_assets.queries.split import SplitConfig, assign_split, split_hash, with_boundaries
 
     documents, corpus = DOCUMENTS.validate(_stored(store, "documents")), PASSAGES.validate(_stored(store, "corpus"))
-    citations = citation_graph(documents, corpus)
-    queries, qrels = labelled_queries(documents, corpus, citations)
+    parsed = [Document.from_row(row) for row in documents.iter_rows(named=True)]
+    citations = graph_of(parsed, ArticleIndex.build(parsed, corpus))
+    queries, qrels = labelled_from(parsed, corpus, citations)
     given = {"by": by.value} | ({} if seed is None else {"seed": seed})
     config = with_boundaries(_settings(SplitConfig, **given), queries)
     queries = assign_split(queries, qrels, corpus, config)

@@ -32,6 +32,9 @@ STATUTE_TYPES = ("law", "admin_rule", "markdown")
 DECISION_TYPES = ("precedent", "constitutional", "appeal")
 """Source types with numbered issues and holdings: courts, Constitutional Court, administrative appeals."""
 
+DATED_TYPES = (*DECISION_TYPES, "interpretation")
+"""Source types whose questions were asked on a day: the split by time goes by it."""
+
 
 class LexError(Exception):
     """A failure that a user can mend: one line with the cause, the path or id, and the remedy."""

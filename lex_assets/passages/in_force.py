@@ -40,7 +40,7 @@ class Calendar:
         """The calendar of a document; without any date everything is in force."""
         reference = as_of or own_date
         versions: dict[str, str] = {}
-        for unit in filter(_is_dated, tree.walk()):
+        for unit in map(with_delayed_parts, filter(_is_dated, tree.walk())):
             date = unit.effective_date or own_date
             if date <= reference:
                 versions[segment(unit)] = max(date, versions.get(segment(unit), ""))

@@ -201,9 +201,7 @@ def _cuts(texts: np.ndarray, counts: np.ndarray) -> list[int]:
     """Positions that cut the probes between two texts, about every _MEETINGS_AT_ONCE meetings."""
     batch = np.cumsum(counts) // _MEETINGS_AT_ONCE
     borders = np.flatnonzero(np.diff(texts)) + 1
-    return (
-        [0, *borders[np.flatnonzero(np.diff(batch[borders]))].tolist(), len(texts)] if len(borders) else [0, len(texts)]
-    )
+    return [0, *borders[np.flatnonzero(np.diff(batch[borders]))].tolist(), len(texts)]
 
 
 def _intersections(left: _Sets, right: _Sets, a: np.ndarray, b: np.ndarray) -> np.ndarray:

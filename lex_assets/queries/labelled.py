@@ -22,7 +22,7 @@ from lex_assets.citations.resolve import ArticleIndex
 from lex_assets.passages.groups import Groups
 from lex_assets.passages.ids import article_id
 from lex_assets.passages.overlap import near_duplicates, shared_ngrams
-from lex_assets.schemas import DECISION_TYPES, QRELS, QUERIES, Document, Unit
+from lex_assets.schemas import DATED_TYPES, DECISION_TYPES, QRELS, QUERIES, Document, Unit
 from lex_assets.sources.pairs import document_id
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,7 @@ class Draft:
 
     def row(self) -> dict[str, Any]:
         """As a row of `queries`, set and regime still empty."""
-        dated = self.document.source_type in (*DECISION_TYPES, "interpretation")
-        decided = self.document.effective_date if dated else ""
+        decided = self.document.effective_date if self.document.source_type in DATED_TYPES else ""
         values = (self.query_id, self.domain, self.origin, self.text, self.group, "", "", self.document.doc_id, decided)
         meta = json.dumps(self.meta, ensure_ascii=False, sort_keys=True)
         return dict(zip(QUERIES.names, (*values, meta), strict=True))

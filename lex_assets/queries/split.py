@@ -16,7 +16,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lex_assets.passages.overlap import contained
-from lex_assets.schemas import DECISION_TYPES, QUERIES, SETS, STATUTE_TYPES, Document, LexError, frame_hash
+from lex_assets.schemas import DATED_TYPES, QUERIES, SETS, STATUTE_TYPES, Document, LexError, frame_hash
 
 LAW_TYPES = (*STATUTE_TYPES, "interpretation")
 """Source types whose families the unseen-law regime holds out."""
@@ -178,7 +178,7 @@ def is_training_document(
     if document.source_type in STATUTE_TYPES:
         return True
     group = (groups or {}).get(document.doc_id, document.doc_id)
-    own_date = document.effective_date if document.source_type in DECISION_TYPES else ""
+    own_date = document.effective_date if document.source_type in DATED_TYPES else ""
     return set_of_group(group, config, (newest or {}).get(group, own_date)) == "train"
 
 

@@ -26,7 +26,7 @@ from lex_assets.queries.split import (
     set_of_group,
     split_groups,
 )
-from lex_assets.schemas import DECISION_TYPES, QRELS, QUERIES, STATUTE_TYPES
+from lex_assets.schemas import DATED_TYPES, QRELS, QUERIES, STATUTE_TYPES
 
 Search = Callable[[list[str], int], Sequence[Sequence[str]]]
 """(questions, k) → for each the k best passage ids, best first."""
@@ -240,7 +240,7 @@ class _Sets:
         held = row["source_type"] in LAW_TYPES and family_is_held_out(row["family"], seed, self.split.held_out)
         if law and held:
             return group, evaluation_set(group, seed, fractions), "unseen_law"
-        own_date = row["effective_date"] if row["source_type"] in DECISION_TYPES else ""
+        own_date = row["effective_date"] if row["source_type"] in DATED_TYPES else ""
         chosen = set_of_group(group, self.split, self.newest.get(group, own_date))
         unseen = row["doc_id"] in self.unseen_documents or row["passage_id"] in self.unseen_passages
         if not law and (held or unseen):
