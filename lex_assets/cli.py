@@ -249,6 +249,23 @@ def search(
 
 @app.command()
 @failing_in_one_line
+def cite(
+    citation: Annotated[str, typer.Argument(help="인용, 예: '민법 제839조의2' · citation as people write it")],
+    store: Annotated[Path, typer.Option(help="저장소 폴더 · store folder with documents and corpus")],
+    as_of: Annotated[str, typer.Option(help="기준일 YYYY-MM-DD · the day whose law is asked for")] = "",
+) -> None:
+    """인용한 조문의 원문 · The text of a cited provision; what cannot be shown is refused with its reason."""
+    from lex_assets.citations.provisions import iso, provisions_of
+
+    answer = provisions_of(citation, read_documents(store), read_corpus(store), as_of.replace("-", ""))
+    for one in answer.provisions:
+        print(f"{one.label} · 시행 · in force {iso(one.effective_date)}\n{one.text}\n")
+    if answer.refusals:
+        raise LexError("; ".join(answer.refusals))
+
+
+@app.command()
+@failing_in_one_line
 def evaluate(
     qrels: Annotated[Path, typer.Option(help="정답 TSV(TREC/BEIR) · qrels")],
     run: Annotated[Path, typer.Option(help="TREC run · run to score")],
@@ -420,6 +437,15 @@ def read_corpus(path: Path) -> pl.DataFrame:
         if candidate.is_file():
             return PASSAGES.validate(_parquet(candidate))
     raise LexError(f"{path}: holds no corpus; run `lex-assets ingest RAW --store {path}` first")
+
+
+def read_documents(store: Path) -> pl.DataFrame:
+    """DOCUMENTS rows of a store folder: its documents.parquet, or the pipeline's raw_documents of every domain."""
+    pipeline = [_published(store / "tables" / "raw_documents" / domain, "documents") for domain in DOMAINS]
+    for tables in ([store / "documents.parquet"], [path for paths in pipeline for path in paths]):
+        if tables and all(path.is_file() for path in tables):
+            return DOCUMENTS.validate(pl.concat([_parquet(path) for path in tables]))
+    raise LexError(f"{store}: holds no documents; run `lex-assets ingest RAW --store {store}` first")
 
 
 def read_queries(path: Path) -> pl.DataFrame:

@@ -226,9 +226,11 @@ CITATIONS = TableSchema(
         "source_doc_id": Column(_TEXT, "citing document"),
         "kind": Column(_TEXT, "article (참조조문, interpretations), decision (참조판례), in_text or delegation"),
         "issue": Column(pl.Int32, "issue or question number; 0 where there is none"),
-        "raw": Column(_TEXT, "the citation as written"),
-        "target_parent_id": Column(_TEXT, "article or decision cited; null when refused", nullable=True),
-        "target_passage_id": Column(_TEXT, "named 항, null when the whole article is meant", nullable=True),
+        "raw": Column(_TEXT, "the citation spelled out in full; the docket number of a decision"),
+        "target_parent_id": Column(_TEXT, "article, 별표 or decision cited; null when refused", nullable=True),
+        "target_passage_id": Column(
+            _TEXT, "passage of the named 항 or 호 (one row each); null when the whole article is meant", nullable=True
+        ),
         "reason": Column(_TEXT, "resolved, or why not: old_version, unknown_law, no_such_article, …"),
     },
     (),

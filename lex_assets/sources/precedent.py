@@ -20,7 +20,7 @@ FIELDS = {"판시사항": "issue", "판결요지": "holding", "참조조문": "c
 _NUMBER = r"[\[〔［]\s*\d{1,2}\s*[\]〕］]"
 _MARKER = {
     "\n": re.compile(rf"(?:^|(?<=\n))\s*((?:{_NUMBER}\s*[,ㆍ·]?\s*)+)"),
-    "/": re.compile(rf"(?:^|(?<=[\n/]))\s*((?:{_NUMBER}\s*[,ㆍ·]?\s*)+)"),
+    "/": re.compile(rf"((?:{_NUMBER}\s*[,ㆍ·]?\s*)+)"),
 }
 _LETTERS = "가나다라마바사아자차카타파하"
 _ORDINALS = tuple(str(number) for number in range(1, 31))
@@ -114,7 +114,8 @@ def _renumbered(parts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 def numbered(text: str, separator: str) -> list[tuple[str, str]]:
     """(number, text) per numbered part; "[1][2] …" gives its text under both numbers.
 
-    separator: what may precede a marker besides the start of a line: "/" in citation lists, "\\n" for nothing else.
+    separator: "/" for citation lists, where a marker may stand anywhere (some lack the slash before it), "\\n" for prose,
+    where it must start a line.
     """
     marks = list(_MARKER[separator].finditer(text))
     if marks:

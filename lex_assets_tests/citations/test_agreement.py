@@ -22,7 +22,7 @@ def test_agrees_with_an_independent_parser(shared_dir: Path) -> None:
     theirs = {(q, a) for q, a in bench_qrels(shared_dir / "bench" / "core") if int(q.split("-")[0]) % 10 == 7}
     raw = shared_dir / "raw"
     laws = [d for path in sorted((raw / "laws").glob("*.json")) for d in read_file(path, raw)[0]]
-    decisions = list(decisions_of(raw / "precedents.tar.xz", {q.split("-")[0] for q, _ in theirs}))
+    decisions = list(decisions_of(raw, {q.split("-")[0] for q, _ in theirs}))
     for document in laws:
         document.domain = "law"
     corpus = build_passages(DOCUMENTS.frame(d.row() for d in laws))
@@ -39,10 +39,10 @@ def test_agrees_with_an_independent_parser(shared_dir: Path) -> None:
     assert len(ours & theirs) / len({pair for pair in ours if pair[0] in asked}) >= 0.99
 
 
-def decisions_of(archive: Path, wanted: set[str]) -> list[Document]:
+def decisions_of(raw: Path, wanted: set[str]) -> list[Document]:
     from lex_assets.sources.precedent import read_precedent
 
-    with tarfile.open(archive) as members:
+    with tarfile.open(raw / "precedents.tar.xz") as members:
         return [
             read_precedent(json.loads(members.extractfile(m).read()))
             for m in members

@@ -8,7 +8,9 @@ import pytest
 from lex_assets.citations import ArticleIndex, citation_graph
 from lex_assets.citations.parse import parse_citations
 from lex_assets.citations.resolve import REASONS, in_force_since
-from lex_assets_tests.world import BANKING, DECREE, TENANCY, decision, frames
+from lex_assets.passages.build import PassageConfig, build_passages
+from lex_assets.schemas import Unit
+from lex_assets_tests.world import BANKING, DECREE, TENANCY, article, decision, frames, law
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def index() -> ArticleIndex:
     ],
 )
 def test_articles(index: ArticleIndex, text: str, written: str, expected: tuple[str | None, str]) -> None:
-    (citation,) = parse_citations(text)
+    citation = parse_citations(text)[-1]
     assert index.article(citation, written) == expected
 
 
@@ -45,10 +47,64 @@ def test_numbering_starts_when_the_earliest_addendum_takes_effect() -> None:
     assert in_force_since(BANKING) == "20181201"
 
 
-def test_lookup_names_the_paragraph(index: ArticleIndex) -> None:
-    assert index.lookup("주택임대차법 제3조 제2항") == ["LAW_000001_제3조_②"]
-    assert index.lookup("주택임대차법 제3조") == ["LAW_000001_제3조_①", "LAW_000001_제3조_②"]
-    assert index.lookup("없는 법 제1조") == []
+def pointed(index: ArticleIndex, text: str) -> list[tuple[str | None, str | None, str]]:
+    return [tuple(target) for _, targets in index.lookup(text) for target in targets]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("제3조 제2항", [("제3조", "제3조_②", "resolved")]),
+        ("제3조", [("제3조", None, "resolved")]),
+        ("제3조 제1항 내지 제2항", [("제3조", "제3조_①", "resolved"), ("제3조", "제3조_②", "resolved")]),
+        ("제3조 제5항", [("제3조", None, "no_such_paragraph")]),
+        ("제1조 제1항", [("제1조", None, "resolved")]),
+        ("제20조 제3호", [("제20조", "제20조_1.", "resolved")]),
+        ("제20조 제10호", [("제20조", "제20조_9.", "resolved")]),
+        ("제20조 제3호 내지 제9호", [("제20조", "제20조_1.", "resolved"), ("제20조", "제20조_9.", "resolved")]),
+        ("별표 2 제3호", [("별표2", None, "resolved")]),
+        ("별표 7", [(None, None, "no_such_article")]),
+    ],
+)
+def test_targets_are_exact_passages(text: str, expected: list[tuple[str | None, str | None, str]]) -> None:
+    items = [Unit("호", f"{number}.", text="제출할 서류. " * 10) for number in (*range(1, 9), "8의2", 9, 10)]
+    annex = Unit("별표", "2", "과징금의 부과기준", "위반행위의 종류에 따른 과징금", meta={"section": "별표"})
+    act = law(
+        "000009", "전월세법", *TENANCY.tree.children[:4], Unit("조", "20", text="다음과 같다.", children=items), annex
+    )
+    table, _ = frames(act)
+    index = ArticleIndex.from_corpus(table, build_passages(table, PassageConfig(max_characters=800)))
+    prefix = "LAW_000009_"
+    full = [(*(part and prefix + part for part in (parent, passage)), why) for parent, passage, why in expected]
+    assert pointed(index, f"전월세법 {text}") == full
+
+
+def test_a_range_takes_every_article_of_today_between_its_ends() -> None:
+    index = ArticleIndex.from_corpus(*frames(TENANCY))
+    assert [parent for parent, *_ in pointed(index, "주택임대차법 제3조 내지 제10조")] == [
+        "LAW_000001_제3조",
+        "LAW_000001_제3조의2",
+        "LAW_000001_제10조",
+    ], "branches between the ends belong to it, the deleted 제4조 and the missing 제5조 do not"
+    assert [reason for *_, reason in pointed(index, "주택임대차법 제3조의2 내지 제99조")][-1] == "no_such_article"
+
+
+def test_long_ranges_are_their_two_ends() -> None:
+    many = law("000008", "임대법", *(article(str(n), "", "본문이 있는 조문이다.") for n in range(1, 200)))
+    index = ArticleIndex.from_corpus(*frames(many))
+    assert len(pointed(index, "임대법 제1조 내지 제199조")) == 2
+    assert len(pointed(index, "임대법 제1조 내지 제60조")) == 60
+
+
+@pytest.mark.parametrize("note", ["[본조신설 2018.3.5]", "[제9조에서 이동, 종전 제10조는 제11조로 이동 <2018.3.5>]"])
+def test_an_article_inserted_later_is_not_what_an_older_decision_cites(note: str) -> None:
+    late = article("10", "계약의 해지", "임차인은 계약을 해지할 수 있다.")
+    late.meta["note"] = note
+    index = ArticleIndex.from_corpus(*frames(law("000007", "임대법", late)))
+    (citation,) = parse_citations("임대법 제10조")
+    assert index.article(citation, "20170101") == (None, "inserted_later")
+    assert index.article(citation, "20190101") == ("LAW_000007_제10조", "resolved")
+    assert index.article(citation) == ("LAW_000007_제10조", "resolved")
 
 
 def rows(graph: pl.DataFrame, kind: str) -> list[tuple[str, str | None, str | None, str]]:

@@ -115,7 +115,8 @@ def test_what_replies_cite_is_in_the_graph(corpus_tables) -> None:
     found = set(graph.select("source_id", "kind", "target_parent_id", "reason").iter_rows())
     assert ("INTERP_1#0", "article", "LAW_000003_제6조", "resolved") in found
     assert ("INTERP_2#0", "article", None, "repealed") in found
-    assert ("INTERP_2#0", "article", None, "unknown_law") in found
+    assert ("INTERP_2#0", "article", None, "old_version") in found
+    assert ("INTERP_3#2", "article", None, "unknown_law") in found
     assert ("INTERP_3#0", "decision", "PREC_1", "resolved") in found
     # A docket number is not what only looks like one (12조제3).
     assert graph.filter(pl.col("kind") == "decision").height == 1
