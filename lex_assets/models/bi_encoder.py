@@ -164,16 +164,21 @@ class BiEncoder:
     def _length(self, kind: str, asked: int | None) -> int:
         preset = getattr(self.preset, f"{kind}_max_length")
         trained = self.get_training_config().get(f"{kind}_max_length") or preset
-        return usable_length(asked, trained, self.model[0].model.config, self.model.tokenizer)
+        transformer: Any = self.model[0]
+        return usable_length(asked, trained, transformer.config, self.model.tokenizer)
 
 
 def _load(
     preset: RetrieverPreset, device: str, dtype: torch.dtype, quantization: str | None, trust_remote_code: bool
 ) -> SentenceTransformer:
-    hub = {"local_files_only": preset.is_local, "trust_remote_code": trust_remote_code, "revision": preset.revision}
+    hub: dict[str, Any] = {
+        "local_files_only": preset.is_local,
+        "trust_remote_code": trust_remote_code,
+        "revision": preset.revision,
+    }
     with loading_errors(preset, "retriever"), quiet_loading(), same_new_weights():
         weights = weight_options(dtype, quantization, device, unquantised=("pooler",))
-        where = {"device": None if quantization else device}
+        where: dict[str, Any] = {"device": None if quantization else device}
         if is_sentence_transformer_model(preset.hub_id, revision=preset.revision, local_files_only=preset.is_local):
             model = SentenceTransformer(preset.hub_id, model_kwargs=weights, **hub, **where)
         else:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lex_assets.models.architectures import ARCHITECTURES, Architecture
 from lex_assets.models.presets import RERANKERS, RETRIEVERS, Preset, near_names
 from lex_assets.schemas import LexError
 
@@ -52,6 +53,25 @@ def weight_options(dtype: torch.dtype, quantization: str | None, device: str, un
         llm_int8_skip_modules=list(unquantised),
     )
     return options | {"quantization_config": config, "device_map": {"": device}}
+
+
+def known_architecture(preset: Preset, trust_remote_code: bool = False) -> Architecture:
+    """The family of `preset`'s weights, read from the hub where the preset does not say. Raises LexError when it is not
+    listed: which modules are its head is then unknown."""
+    from transformers import AutoConfig
+
+    model_type = preset.architecture
+    if not model_type:
+        config = AutoConfig.from_pretrained(
+            preset.hub_id, revision=preset.revision, trust_remote_code=trust_remote_code
+        )
+        model_type = config.model_type
+    if model_type not in ARCHITECTURES:
+        raise LexError(
+            f"{preset.name}: the head of a {model_type} is not known, so that 4-bit loading would ruin it; use one of "
+            f"{', '.join(ARCHITECTURES)}, or quantization none"
+        )
+    return ARCHITECTURES[model_type]
 
 
 def keep_cpu_layout(model: Any) -> None:

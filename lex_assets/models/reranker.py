@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from lex_assets.models.batching import length_sorted, tokenize, usable_length
 from lex_assets.models.loading import (
     keep_cpu_layout,
+    known_architecture,
     load_adapter,
     loading_errors,
     quiet_loading,
@@ -61,8 +62,8 @@ class Reranker:
             self.adapter.check_base(self.base)
             self.model[0].model = load_adapter(self.model[0].model, self.adapter.path, merge=quantization is None)
         trained = self.get_training_config().get("max_length") or self.preset.max_length
-        config = self.model[0].model.config
-        self.max_seq_length = usable_length(max_seq_length, trained, config, self.model.tokenizer)
+        transformer: Any = self.model[0]
+        self.max_seq_length = usable_length(max_seq_length, trained, transformer.config, self.model.tokenizer)
         self.truncated = 0
 
     @torch.inference_mode()
@@ -113,6 +114,7 @@ def _load(
     preset: RerankerPreset, device: str, dtype: torch.dtype, quantization: str | None, trust_remote_code: bool
 ) -> CrossEncoder:
     with loading_errors(preset, "reranker"), quiet_loading(), same_new_weights():
+        head = known_architecture(preset, trust_remote_code).head if quantization else ()
         model = CrossEncoder(
             preset.hub_id,
             revision=preset.revision,
@@ -121,7 +123,7 @@ def _load(
             activation_fn=torch.nn.Identity(),
             local_files_only=preset.is_local,
             trust_remote_code=trust_remote_code,
-            model_kwargs=weight_options(dtype, quantization, device, unquantised=preset.head),
+            model_kwargs=weight_options(dtype, quantization, device, unquantised=head),
         )
     keep_cpu_layout(model)
     return model

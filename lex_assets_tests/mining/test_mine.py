@@ -9,8 +9,8 @@ import pytest
 from lex_assets.mining.config import MiningConfig
 from lex_assets.mining.mine import citation_neighbours, mine_hard_negatives
 from lex_assets.mining.pools import DenseSearch
-from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.mining.with_models import mine_with_models
+from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.schemas import CITATIONS, PASSAGES, TRIPLETS, LexError, content_hash, frame_hash
 from lex_assets_tests.mining.conftest import TableReranker, TableSearch, article, paragraph, passage_row
 

@@ -154,7 +154,7 @@ def test_pickled_weights_are_refused_with_the_remedy(tmp_path, kind):
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     load = BiEncoder if kind == "retriever" else Reranker
-    with pytest.raises(LexError, match="holds no safetensors; pickled weights.*convert them once.*save_pretrained"):
+    with pytest.raises(LexError, match=r"holds no safetensors; pickled weights.*convert them once.*save_pretrained"):
         load(str(folder))
     (folder / "pytorch_model.bin").unlink()
     with pytest.raises(LexError, match="holds no weights"):

@@ -67,7 +67,7 @@ def test_unknown_names_list_what_is_near(typo, meant):
 
 
 def test_a_preset_without_a_published_checkpoint_says_how_to_give_one(tmp_path):
-    with pytest.raises(LexError, match="no public checkpoint.*KoE5-small=FOLDER"):
+    with pytest.raises(LexError, match=r"no public checkpoint.*KoE5-small=FOLDER"):
         retriever_preset("KoE5-small")
     (tmp_path / "config.json").write_text("{}")
     preset = retriever_preset(f"koe5-small={tmp_path}")
