@@ -13,13 +13,13 @@ from lex_assets.assets.assemble import domain_passages
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import plot, stage_metadata, table_metadata
 from lex_assets.assets.progress import step_log
-from lex_assets.evaluation.plots import curves
 from lex_assets.registry.stages import StageResult, run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
 from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, TRIPLETS, LexError, frame_hash
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig, TrainingConfig
+from lex_assets.training.curves import loss_curve, metric_curve
 
 RetrieverRun = run_config(RetrieverTrainingConfig)
 RerankerRun = run_config(RerankerTrainingConfig)
@@ -154,15 +154,7 @@ def _described(
             "검증 전 · valid before": result["base_metric"],
             "검증 후 · valid after": result["best_metric"],
             "양상 · pattern": result["pattern"],
-            "손실 · loss": plot(
-                curves({"loss": _series(history, "loss")}, "loss", "step", {"chance": result["chance"]})
-            ),
-            "검증 · validation": plot(
-                curves({result["metric_name"]: _series(history, "metric")}, "validation", "step")
-            ),
+            "손실 · loss": plot(loss_curve(history, result["chance"])),
+            "검증 · validation": plot(metric_curve(history, result["metric_name"], result["base_metric"])),
         },
     )
-
-
-def _series(history: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-    return [(entry["step"], entry[name]) for entry in history if entry.get(name) is not None]

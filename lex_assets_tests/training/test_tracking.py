@@ -29,7 +29,9 @@ def test_none_writes_nothing(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("kind", "package"), [("mlflow", "mlflow"), ("wandb", "wandb"), ("tensorboard", "tensorboard")])
+@pytest.mark.parametrize(
+    ("kind", "package"), [("mlflow", "mlflow"), ("wandb", "wandb"), ("tensorboard", "tensorboard")]
+)
 def test_a_missing_library_names_the_extra(kind, package, tmp_path, monkeypatch) -> None:
     names = [name for name in sys.modules if name == package or name.startswith((f"{package}.", "torch.utils.tensorb"))]
     for name in names:
