@@ -69,6 +69,8 @@ class Checkpoints:
             raise LexError(
                 f"{self.folder}: cannot write a checkpoint ({cause}); free space, or set checkpoint_steps to 0"
             ) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
         for old in self._steps()[: -self.keep]:
             shutil.rmtree(self._path(old))
 
