@@ -38,7 +38,8 @@ class BiEncoder:
     """A retriever: base weights, optionally with a LoRA adapter.
 
     model: a preset's name, a Hugging Face id or a local folder; without one, the built-in model and its adapter ·
-    peft_adapter_path: adapter folder; its training lengths and prefixes are applied unless given here ·
+    peft_adapter_path: adapter folder; its training lengths and prefixes are applied unless given here · merge_adapter:
+    into the base, so that it costs nothing (never into a quantised one) ·
     template: prefixes; None takes those of the adapter, else the preset's ·
     max_seq_length, query_max_seq_length, passage_max_seq_length: tokens; longer texts are cut and counted in `truncated` ·
     window_overlap: tokens that neighbouring windows of a passage beyond its limit share; None leaves such passages cut
@@ -54,6 +55,7 @@ class BiEncoder:
         model: str | None = None,
         *,
         peft_adapter_path: str | None = None,
+        merge_adapter: bool = True,
         template: TemplateMode | str | None = None,
         normalize: bool = True,
         max_seq_length: int | None = None,
@@ -78,7 +80,9 @@ class BiEncoder:
         self.adapter = Adapter.open(peft_adapter_path) if peft_adapter_path else None
         if self.adapter:
             self.adapter.check_base(self.base)
-            self.model[0].model = load_adapter(self.model[0].model, self.adapter.path, merge=quantization is None)
+            self.model[0].model = load_adapter(
+                self.model[0].model, self.adapter.path, merge=merge_adapter and not quantization
+            )
         self.query_prefix, self.passage_prefix = self._prefixes(template)
         self.query_max_seq_length = self._length("query", query_max_seq_length or max_seq_length)
         self.passage_max_seq_length = self._length("passage", passage_max_seq_length or max_seq_length)

@@ -33,7 +33,8 @@ from lex_assets.schemas import LexError, content_hash
 class Reranker:
     """A cross-encoder: base weights, optionally with a LoRA adapter.
 
-    model: a preset's name, a Hugging Face id or a local folder · max_seq_length: tokens of the whole pair; longer pairs
+    model: a preset's name, a Hugging Face id or a local folder · merge_adapter: into the base, so that it costs nothing
+    (never into a quantised one) · max_seq_length: tokens of the whole pair; longer pairs
     are cut (the longer side first) and counted in `truncated` · quantization: None, or "nf4" (4-bit with double
     quantisation, the head in full precision) · dtype: float32, bfloat16 or float16.
 
@@ -45,6 +46,7 @@ class Reranker:
         model: str = BUILTIN,
         *,
         peft_adapter_path: str | None = None,
+        merge_adapter: bool = True,
         max_seq_length: int | None = None,
         quantization: str | None = None,
         device: str = "cpu",
@@ -60,7 +62,9 @@ class Reranker:
         self.adapter = Adapter.open(peft_adapter_path) if peft_adapter_path else None
         if self.adapter:
             self.adapter.check_base(self.base)
-            self.model[0].model = load_adapter(self.model[0].model, self.adapter.path, merge=quantization is None)
+            self.model[0].model = load_adapter(
+                self.model[0].model, self.adapter.path, merge=merge_adapter and not quantization
+            )
         trained = self.get_training_config().get("max_length") or self.preset.max_length
         transformer: Any = self.model[0]
         self.max_seq_length = usable_length(max_seq_length, trained, transformer.config, self.model.tokenizer)

@@ -26,6 +26,7 @@ from lex_assets.training.curves import loss_curve, metric_curve
 
 HISTORY = "history.json"
 ADAPTER_CONFIG = "adapter_config.json"
+PICTURES = "\n![loss](loss.svg) ![validation](validation.svg)\n"
 PACKAGES = ("lex_assets", "torch", "transformers", "sentence-transformers", "peft", "bitsandbytes")
 
 
@@ -94,7 +95,8 @@ def write_model(
             "loss.svg": loss_curve(history, result["chance"]),
             "validation.svg": metric_curve(history, result["metric_name"], result["base_metric"]),
         }
-        for name, text in (pictures | {"README.md": model_card(facts)}).items():
+        card = model_card(facts, whole=facts["config"]["tuning"] == "full") + PICTURES
+        for name, text in (pictures | {"README.md": card}).items():
             (folder / name).write_text(text, encoding="utf-8")
 
 

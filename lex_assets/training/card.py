@@ -19,13 +19,12 @@ _USES = {
 }
 
 
-def model_card(facts: Mapping[str, Any]) -> str:
-    """README.md of the folder whose `training_config.json` holds `facts`."""
+def model_card(facts: Mapping[str, Any], whole: bool) -> str:
+    """README.md of the folder whose `training_config.json` holds `facts`. whole: a model, not an adapter beside its base."""
     kind, base, data, result = (facts[name] for name in ("kind", "base", "data", "result"))
-    full = facts["config"]["tuning"] == "full"
-    library, tag = ("sentence-transformers", "full") if full else ("peft", "lora")
-    what = {"full": ("모델", "model"), "lora": ("어댑터", "adapter")}[tag]
-    loading = f"{_LOADERS[kind]}(this_folder)" if full else "PeftModel.from_pretrained(base_model, this_folder)"
+    library, tag = ("sentence-transformers" if whole else "peft"), facts["config"]["tuning"]
+    what = ("모델", "model") if whole else ("어댑터", "adapter")
+    loading = f"{_LOADERS[kind]}(this_folder)" if whole else "PeftModel.from_pretrained(base_model, this_folder)"
     revision = f" @ {base['revision']}" if base["revision"] else ""
     metric = f"{result['metric_name']} {result['base_metric']:.4f} → {result['best_metric']:.4f}"
     licences = "; ".join(data["licences"])
@@ -61,7 +60,5 @@ The {what[1]} of {english}. It is no legal advice; on laws and questions unlike 
 
 The validation figure chose the checkpoint; it is no test result. Load it with `{loading}`.
 
-![loss](loss.svg) ![validation](validation.svg)
-
-`training_config.json`: settings, hashes, versions, device · `history.json`: the curves.
+`training_config.json`: settings, hashes, versions, device.
 """
