@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from lex_assets.console import errors, failing_in_one_line, out, writing
 
@@ -137,18 +136,10 @@ def models() -> None:
     """알려진 기반 모델과 그 사용 허락 · Known base models, their licences and what is not certain about them."""
     from lex_assets.models.presets import RERANKERS, RETRIEVERS
 
-    table = Table(
-        "종류 · kind", "이름 · name", "별칭 · aliases", "구조 · architecture", "사용 허락 · licence", "비고 · note"
-    )
     for kind, presets in (("retriever", RETRIEVERS), ("reranker", RERANKERS)):
         for preset in presets.values():
-            aliases = ", ".join(preset.aliases)
-            table.add_row(
-                kind,
-                preset.name,
-                aliases,
-                preset.architecture,
-                preset.licence or "밝히지 않음 · not stated",
-                preset.note,
-            )
-    out.print(table)
+            names = ", ".join((preset.name, *preset.aliases))
+            licence = preset.licence or "사용 허락을 밝히지 않음 · licence not stated"
+            print(f"{kind}  {names}  [{preset.architecture}]  {licence}")
+            if preset.note:
+                print(f"    {preset.note}")

@@ -199,10 +199,9 @@ def _local_folder(name: str, presets: Mapping[str, Preset]) -> Path | None:
     looks_local = path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1
     if looks_local:
         near = near_names(name, presets)
-        meant = f"did you mean {', '.join(near)}? " if near else ""
+        meant = f"did you mean {', '.join(near)}? or " if near else ""
         raise LexError(
-            f"no model folder at {name} and no preset of that name; {meant}give an existing folder, a Hugging Face id or "
-            f"one of: {', '.join(presets)}"
+            f"no model folder at {name}; {meant}give an existing folder, a Hugging Face id or one of: {', '.join(presets)}"
         )
     return None
 

@@ -137,6 +137,6 @@ def _apply(values: dict[str, Any], override: str, known: list[str]) -> None:
         values[section] = dict(values.get(section) or {})
         values = values[section]
     try:
-        values[leaf] = yaml.safe_load(value)
+        values[leaf] = yaml.safe_load(value) if value.startswith("[") else value  # the setting's own type decides
     except yaml.YAMLError:
-        raise LexError(f"{override}: the value is not YAML; quote it") from None
+        raise LexError(f"{override}: the list is not YAML; write it like [query, value]") from None

@@ -1,7 +1,7 @@
-"""Documents and questions to count a recipe's data stage by: invented, distinct, always the same.
+"""How many rows and pairs a recipe's data stage makes, counted on invented documents that are always the same.
 
-`python benchmarks/recipe_fixture.py FOLDER [--documents 4272]` writes documents.jsonl, questions.jsonl (three per document)
-and valid.jsonl, and prints what the stage of configs/bge-m3-v3.yaml must make of them.
+`python benchmarks/recipes.py` runs 4,272 documents with three questions each through the stage of configs/bge-m3-v3.yaml
+(BM25 50 + dense 50 → 7 negatives) and prints rows and pairs beside what they must be: 12,816 and 102,528.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+RECIPE = Path(__file__).parents[1] / "configs" / "bge-m3-v3.yaml"
 
 DOCUMENTS, QUESTIONS, NEGATIVES, VALID = 4272, 3, 7, 32
 SYLLABLES = (
@@ -58,14 +61,38 @@ def write(folder: Path, count: int) -> None:
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
 
 
+def data_stage(folder: Path, count: int) -> tuple[int, int]:
+    """(rows, pairs) that the data stage of configs/bge-m3-v3.yaml makes of `count` documents, mined with the built-in
+    retriever; rows.jsonl is left in `folder`."""
+    from typer.testing import CliRunner
+
+    from lex_assets.cli import app
+
+    write(folder, count)
+    result = CliRunner().invoke(
+        app,
+        [
+            *("prepare", "--config", str(RECIPE), "--corpus", str(folder / "documents.jsonl")),
+            *("--questions", str(folder / "questions.jsonl"), "--out", str(folder / "rows.jsonl")),
+            *("base=builtin", "device=cpu"),
+        ],
+        catch_exceptions=False,
+    )
+    if result.exit_code:
+        raise SystemExit(result.stderr)
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text("utf-8").splitlines()]
+    return len(rows), sum(len(row["pos"]) + len(row["neg"]) for row in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
     parser.add_argument("--documents", type=int, default=DOCUMENTS)
+    parser.add_argument("--keep", type=Path, help="folder for the files; a temporary one without it")
     chosen = parser.parse_args()
-    write(chosen.folder, chosen.documents)
-    rows = chosen.documents * QUESTIONS
-    print(f"documents {chosen.documents:,} · rows {rows:,} · pairs {rows * (1 + NEGATIVES):,}")
+    with TemporaryDirectory() as temporary:
+        rows, pairs = data_stage(chosen.keep or Path(temporary), chosen.documents)
+    expected = chosen.documents * QUESTIONS
+    print(f"rows {rows:,} (expected {expected:,}) · pairs {pairs:,} (expected {expected * (1 + NEGATIVES):,})")
 
 
 if __name__ == "__main__":
