@@ -55,7 +55,7 @@ def _train(kind: str, overrides: list[str], config: Path | None, dry_run: bool) 
     )
     if dry_run:
         return
-    result = train_recipe(recipe, tables, lambda line: errors.print(line, markup=False, highlight=False))
+    result = train_recipe(recipe, tables, lambda step: errors.print(step.line, markup=False, highlight=False))
     out.print(
         f"{result.metric_name} {result.base_metric:.4f} → {result.best_metric:.4f} ({result.pattern}) → {result.adapter_dir}",
         highlight=False,

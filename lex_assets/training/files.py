@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from lex_assets.passages.stored import published, read_parquet
-from lex_assets.schemas import DOMAINS, PASSAGES, QRELS, QUERIES, TRIPLETS, LexError, content_hash
+from lex_assets.schemas import DOMAINS, PASSAGES, QRELS, QUERIES, TRIPLETS, LexError, content_hash, frame_hash
 from lex_assets.sources.lines import read_objects
 
 _FORMATS = (
@@ -40,6 +40,10 @@ class TrainingTables:
     def rows(self) -> int:
         """Training queries."""
         return self.triplets.height
+
+    def hashes(self) -> dict[str, str]:
+        """sha256 of each table."""
+        return {field.name: frame_hash(getattr(self, field.name)) for field in fields(self)}
 
     def trainable(self, kind: str) -> int:
         """Training queries that a model of `kind` learns from: a reranker needs a negative, a retriever has the batch."""

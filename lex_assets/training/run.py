@@ -14,9 +14,7 @@ from lex_assets.training.config import TrainingConfig
 from lex_assets.training.files import TrainingTables, pair_tables, store_tables
 from lex_assets.training.recipe import AnyRecipe, DataFiles
 from lex_assets.training.sampling import steps_per_pass
-from lex_assets.training.tracking import tracking
-
-LOGGED = ("loss", "chance", "learning_rate", "gradient_norm")
+from lex_assets.training.tracking import tracked, tracking
 
 
 def recipe_tables(data: DataFiles) -> TrainingTables:
@@ -35,26 +33,21 @@ def planned_steps(queries: int, config: TrainingConfig) -> int:
     return int(min(per_epoch * config.epochs, config.max_steps or math.inf))
 
 
-def train_recipe(recipe: AnyRecipe, tables: TrainingTables, on_line: Callable[[str], None]) -> TrainingResult:
-    """Train as the recipe says and write `recipe.out`; `on_line` gets the progress. Raises LexError as the trainers do."""
+def train_recipe(recipe: AnyRecipe, tables: TrainingTables, on_step: Callable[[Any], None]) -> TrainingResult:
+    """Train as the recipe says and write `recipe.out`; `on_step` gets the reports. Raises LexError as the trainers do."""
     if not recipe.out:
         raise LexError("no folder to write to is named; set out")
     target, settings = Path(recipe.out), recipe.training
     name = f"{recipe.kind}-{target.name}"
     with tracking(settings.tracker, Path(settings.tracker_dir), name, settings.model_dump()) as tracker:
-
-        def on_step(report: Any) -> None:
-            on_line(report.line)
-            values = {key: getattr(report, key) for key in LOGGED} | {report.metric_name: report.metric}
-            tracker.log({key: value for key, value in values.items() if value is not None}, report.step)
-
-        return _trainer(recipe.kind)(
+        return trainer(recipe.kind)(
             recipe.base, tables.triplets, tables.queries, tables.qrels, tables.corpus, settings, target, recipe.device,
-            on_step, trust_remote_code=recipe.trust_remote_code,
+            tracked(tracker, on_step), trust_remote_code=recipe.trust_remote_code,
         )  # fmt: skip
 
 
-def _trainer(kind: str) -> Callable[..., TrainingResult]:
+def trainer(kind: str) -> Callable[..., TrainingResult]:
+    """`train_retriever` or `train_reranker`."""
     if kind == "retriever":
         from lex_assets.training.retriever import train_retriever
 

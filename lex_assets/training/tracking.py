@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from lex_assets.schemas import LexError
 
+FIGURES = ("loss", "chance", "learning_rate", "gradient_norm")
+"""What the report of a step says; the report of a validation says its metric."""
+
 
 class Tracker(Protocol):
     """One run."""
@@ -112,3 +115,15 @@ def tracking(kind: str, folder: Path, name: str, settings: Mapping[str, Any]) ->
         yield tracker
     finally:
         tracker.close()
+
+
+def tracked(tracker: Tracker, then: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A callback for training reports: their figures go to `tracker`, the reports to `then`."""
+
+    def on_step(report: Any) -> None:
+        step = {name: getattr(report, name) for name in FIGURES if report.loss is not None}
+        validated = {} if report.metric is None else {report.metric_name: report.metric}
+        tracker.log(step | validated, report.step)
+        then(report)
+
+    return on_step

@@ -6,10 +6,15 @@ import importlib.util
 import sqlite3
 import subprocess
 import sys
+from typing import get_args, get_type_hints
 
 import pytest
 
 from lex_assets.schemas import LexError
+from lex_assets.training.config import TrainingConfig
+from lex_assets.training.files import TrainingTables
+from lex_assets.training.recipe import RetrieverRecipe
+from lex_assets.training.run import train_recipe
 from lex_assets.training.tracking import TRACKERS, tracking
 
 
@@ -80,4 +85,36 @@ def test_wandb_stays_offline(tmp_path) -> None:
 
 
 def test_every_kind_is_a_choice_of_the_settings() -> None:
-    assert list(TRACKERS) == ["none", "mlflow", "tensorboard", "wandb"]
+    assert get_args(get_type_hints(TrainingConfig)["tracker"]) == tuple(TRACKERS)
+
+
+def test_a_run_is_tracked_step_by_step_and_closed_when_it_fails(toy, bi_encoder_folder, tmp_path, monkeypatch) -> None:
+    class Recorder:
+        def __init__(self, folder, name, settings) -> None:
+            seen.update(folder=folder, name=name, batch_size=settings["batch_size"], steps=[], closed=False)
+
+        def log(self, metrics, step) -> None:
+            seen["steps"].append((step, sorted(metrics)))
+            if step == 2:
+                raise KeyboardInterrupt
+
+        def close(self) -> None:
+            seen["closed"] = True
+
+    seen: dict = {}
+    monkeypatch.setitem(TRACKERS, "mlflow", Recorder)
+    settings = {
+        "evaluations": 1,
+        "batch_size": 12,
+        "max_steps": 3,
+        "valid_pool": 36,
+        "tracker": "mlflow",
+        "tracker_dir": str(tmp_path),
+    }
+    recipe = RetrieverRecipe(base=str(bi_encoder_folder), out=str(tmp_path / "a"), training=settings)
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe, TrainingTables(**toy.tables), lambda report: None)
+    figures = ["chance", "gradient_norm", "learning_rate", "loss"]
+    assert seen["steps"] == [(0, ["valid ndcg@10"]), (1, figures), (2, figures)]
+    assert (seen["name"], seen["folder"], seen["batch_size"], seen["closed"]) == ("retriever-a", tmp_path, 12, True)
+    assert not (tmp_path / "a").exists()
