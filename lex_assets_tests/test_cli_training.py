@@ -45,6 +45,12 @@ def rows(tmp_path_factory) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("command", [["train"], ["train", "retriever"], ["prepare"], ["merge"], ["models"]])
+def test_help_speaks_korean_and_english(command) -> None:
+    text = done(*command, "--help")
+    assert "·" in text and any("가" <= letter <= "힣" for letter in text)
+
+
 def test_a_retriever_is_trained_from_files_and_merged(rows, bi_encoder_folder, tmp_path) -> None:  # noqa: F811
     base, out = f"base={bi_encoder_folder}", tmp_path / "adapter"
     printed = done("train", "retriever", base, *rows, *SHORT, f"out={out}")

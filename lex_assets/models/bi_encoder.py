@@ -23,6 +23,7 @@ from lex_assets.models.loading import (
     load_adapter,
     loading_errors,
     quiet_loading,
+    require_device,
     same_new_weights,
     torch_dtype,
     weight_options,
@@ -71,6 +72,7 @@ class BiEncoder:
             peft_adapter_path = peft_adapter_path or str(BUILTIN_ADAPTER)
         self.preset = retriever_preset(str(model or BUILTIN))
         self.normalize = normalize
+        require_device(device)
         self.dtype = torch_dtype(dtype)
         self.quantization = quantization
         self.window_overlap = window_overlap

@@ -32,6 +32,18 @@ def torch_dtype(name: str | torch.dtype) -> torch.dtype:
     return known[name]
 
 
+def require_device(name: str) -> None:
+    """Raise LexError when torch cannot put anything on the device `name`."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise LexError(
+            f"device {name}: {str(error).splitlines()[0]}; name one that is there, for example cpu"
+        ) from error
+
+
 def weight_options(dtype: torch.dtype, quantization: str | None, device: str, unquantised: Sequence[str]) -> Any:
     """`model_kwargs` of the loaders: safetensors only, the precision, and with "nf4" 4-bit weights with double
     quantisation that compute in `dtype`. unquantised: modules that stay as they are (a head must be trainable).

@@ -21,6 +21,7 @@ from lex_assets.models.loading import (
     load_adapter,
     loading_errors,
     quiet_loading,
+    require_device,
     same_new_weights,
     torch_dtype,
     weight_options,
@@ -55,6 +56,7 @@ class Reranker:
     ) -> None:
         self.preset = reranker_preset(str(model))
         self.quantization = quantization
+        require_device(device)
         self.dtype = torch_dtype(dtype)
         self.model = _load(self.preset, device, self.dtype, quantization, trust_remote_code)
         self.model.eval()

@@ -22,15 +22,15 @@ _USES = {
 def model_card(facts: Mapping[str, Any], whole: bool) -> str:
     """README.md of the folder whose `training_config.json` holds `facts`. whole: a model, not an adapter beside its base."""
     kind, base, data, result = (facts[name] for name in ("kind", "base", "data", "result"))
-    library, tag = ("sentence-transformers" if whole else "peft"), facts["config"]["tuning"]
+    library, tag = ("sentence-transformers" if whole else "peft"), facts["config"].get("tuning", "lora")
     what = ("모델", "model") if whole else ("어댑터", "adapter")
     loading = f"{_LOADERS[kind]}(this_folder)" if whole else "PeftModel.from_pretrained(base_model, this_folder)"
     revision = f" @ {base['revision']}" if base["revision"] else ""
     metric = f"{result['metric_name']} {result['base_metric']:.4f} → {result['best_metric']:.4f}"
-    licences = "; ".join(data["licences"])
+    licences = "; ".join(data.get("licences", ["not stated"]))
     korean, english = _USES[kind]
     return f"""---
-base_model: {base["hub_id"] or base["name"]}
+base_model: {base.get("hub_id") or base["name"]}
 language: ko
 library_name: {library}
 pipeline_tag: {_TASKS[kind]}

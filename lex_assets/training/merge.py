@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lex_assets.models.bi_encoder import BiEncoder
+from lex_assets.models.loading import quiet_loading
 from lex_assets.models.presets import RERANKERS, RETRIEVERS
 from lex_assets.models.reranker import Reranker
 from lex_assets.models.weights import TRAINING_CONFIG, Adapter
@@ -74,7 +75,7 @@ def merge_adapter(
     source = base or _named_base(adapter, facts)
     expected = kind.load(source, device, adapter, merge=False).scores(checks)
     merged = kind.load(source, device, adapter, merge=True)
-    with new_folder(out_dir) as folder:
+    with quiet_loading(), new_folder(out_dir) as folder:
         merged.save(folder)
         (folder / TRAINING_CONFIG).write_text(json.dumps(facts, ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
         (folder / "README.md").write_text(model_card(facts, whole=True), "utf-8")

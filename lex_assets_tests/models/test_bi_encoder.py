@@ -139,6 +139,15 @@ def test_missing_adapter_is_named(tiny_retriever, tmp_path):
         BiEncoder(str(tiny_retriever), peft_adapter_path=str(tmp_path))
 
 
+def test_an_adapter_without_safetensors_and_a_device_that_is_not_there_are_named(tiny_retriever, adapter, tmp_path):
+    pickled = shutil.copytree(adapter, tmp_path / "pickled")
+    (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
+    with pytest.raises(LexError, match=r"holds no adapter weights \(\*\.safetensors\)"):
+        BiEncoder(str(tiny_retriever), peft_adapter_path=str(pickled))
+    with pytest.raises(LexError, match=r"device gpu7: .*name one that is there, for example cpu"):
+        BiEncoder(str(tiny_retriever), device="gpu7")
+
+
 def test_nan_weights_do_not_pass(tiny_retriever):
     import torch
 
