@@ -25,7 +25,7 @@ from rich.table import Table
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import errors, failing_in_one_line, out, writing
 from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_parquet
-from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, LexError, content_hash
+from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, LexError
 from lex_assets.sources.lines import read_objects
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ import polars as pl
 from lex_assets.passages.stored import published, read_parquet
 from lex_assets.schemas import DOMAINS, PASSAGES, QRELS, QUERIES, TRIPLETS, LexError, content_hash, frame_hash
 from lex_assets.sources.lines import read_objects
+from lex_assets.sources.pairs import IDS, TEXTS
 
 _FORMATS = (
     ("query", "pos", "neg"),
     ("query_text", "positive_passages", "hard_negatives"),
     ("query_text", "positives", "negatives"),
 )
-_IDS = ("doc_id", "id", "passage_id", "docid")
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,12 @@ class _Reader:
                     f"{where}: {name} names {item}, which the corpus lacks; set data.corpus to the file that has it"
                 )
             return item
-        text = item.get("text") if isinstance(item, dict) else item
+        text = next((item[key] for key in TEXTS if item.get(key)), None) if isinstance(item, dict) else item
         if not isinstance(text, str) or not text.strip():
             raise LexError(
                 f"{where}: {name} holds a passage without text; write a text, or an object with doc_id and text"
             )
-        own = next((str(item[key]) for key in _IDS if item.get(key)), "") if isinstance(item, dict) else ""
+        own = next((str(item[key]) for key in IDS if item.get(key)), "") if isinstance(item, dict) else ""
         passage_id = own or f"T_{content_hash(text)[:16]}"
         if passage_id not in self.known and self.texts.setdefault(passage_id, text) != text:
             raise LexError(f"{where}: {passage_id} has another text than before; give each passage its own id")
