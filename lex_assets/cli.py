@@ -5,18 +5,14 @@ Commands parse options, call one core function and print. Heavy libraries are im
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import os
 import sys
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -24,15 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import polars as pl
 import typer
 from pydantic import BaseModel, ValidationError
-from rich.console import Console
 from rich.table import Table
 
-from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, Document, LexError, content_hash
+from lex_assets.cli_training import merge, models, prepare, train
+from lex_assets.console import errors, failing_in_one_line, out, writing
+from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_documents, read_parquet
+from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, Document, LexError
+from lex_assets.sources.lines import read_objects
 
 if TYPE_CHECKING:
     from lex_assets.sources.download import Downloaded
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="lex-assets",
@@ -41,8 +38,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console()
-errors = Console(stderr=True)
+
+
+app.add_typer(train, name="train")
+for command in (prepare, merge, models):
+    app.command()(command)
 
 
 class Mode(StrEnum):
@@ -76,23 +76,6 @@ class Source(StrEnum):
     interpretation = "interpretation"
     constitutional = "constitutional"
     tribunal = "tribunal"
-
-
-def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` that prints a LexError as one line on stderr and exits with 1; 130 after Ctrl-C."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except LexError as error:
-            errors.print(f"오류 · error: {error}", soft_wrap=True, markup=False, highlight=False)
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            errors.print("중단됨 · interrupted")
-            raise typer.Exit(INTERRUPTED) from None
-
-    return wrapped
 
 
 @app.callback()
@@ -308,7 +291,7 @@ def embed(
     """글을 벡터로 · Encode texts: `{prefix}.npz` (ids, embeddings) or `{prefix}_ids.npy` + `{prefix}_embeds.npy`."""
     if layout not in ("npz", "npy"):
         raise LexError(f"format {layout!r} is not known; use npz or npy")
-    rows = list(_jsonl(input_file))
+    rows = [row for _, row in read_objects(input_file, TEXT_ROW)]
     if not rows:
         raise LexError(f"{input_file}: holds no text; write one JSON object {{id, text}} per line")
     texts = [_joined(row) for row in rows]
@@ -417,8 +400,8 @@ def latest_report(store: Path, domain: str) -> Path:
     """Folder of the published report of `domain`. Raises LexError when the pipeline has made none in `store`."""
     if domain not in DOMAINS:
         raise LexError(f"domain {domain!r} is not known; choose from {', '.join(DOMAINS)}")
-    for table in _published(store / "tables" / "eval_report" / domain, "report"):
-        folder = store.resolve() / _parquet(table).item(0, "path")
+    for table in published(store / "tables" / "eval_report" / domain, "report"):
+        folder = store.resolve() / read_parquet(table).item(0, "path")
         if (folder / "report.html").is_file():
             return folder
     raise LexError(
@@ -427,30 +410,12 @@ def latest_report(store: Path, domain: str) -> Path:
     )
 
 
-def read_corpus(path: Path) -> pl.DataFrame:
-    """PASSAGES rows of a store folder (its corpus.parquet, or the pipeline's corpus asset) or of a JSONL file."""
-    if not path.exists():
-        raise LexError(f"{path}: no such file or folder; give a store folder or a JSONL file")
-    if path.is_file():
-        return PASSAGES.frame(_passage_row(row) for row in _jsonl(path))
-    for candidate in (path / "corpus.parquet", *_published(path / "tables" / "corpus", "passages")):
-        if candidate.is_file():
-            return PASSAGES.validate(_parquet(candidate))
-    raise LexError(f"{path}: holds no corpus; run `lex-assets ingest RAW --store {path}` first")
-
-
-def read_documents(store: Path) -> pl.DataFrame:
-    """DOCUMENTS rows of a store folder: its documents.parquet, or the pipeline's raw_documents of every domain."""
-    pipeline = [_published(store / "tables" / "raw_documents" / domain, "documents") for domain in DOMAINS]
-    for tables in ([store / "documents.parquet"], [path for paths in pipeline for path in paths]):
-        if tables and all(path.is_file() for path in tables):
-            return DOCUMENTS.validate(pl.concat([_parquet(path) for path in tables]))
-    raise LexError(f"{store}: holds no documents; run `lex-assets ingest RAW --store {store}` first")
-
-
 def read_queries(path: Path) -> pl.DataFrame:
     """query_id, text, exclude (list of passage ids) of a JSONL file."""
-    rows = [{"query_id": str(row["id"]), "text": row["text"], "exclude": _excluded(row, path)} for row in _jsonl(path)]
+    rows = [
+        {"query_id": str(row["id"]), "text": row["text"], "exclude": _excluded(row, path)}
+        for _, row in read_objects(path, TEXT_ROW)
+    ]
     schema: Any = {"query_id": pl.String, "text": pl.String, "exclude": pl.List(pl.String)}
     table = pl.DataFrame(rows, schema=schema, orient="row")
     if table.is_empty():
@@ -469,82 +434,16 @@ def _excluded(row: dict[str, Any], path: Path) -> list[str]:
     return [str(i) for i in ids]
 
 
-def _passage_row(row: dict[str, Any]) -> dict[str, Any]:
-    identity, context = str(row["id"]), " ".join(str(row[k]) for k in ("law", "title") if row.get(k))
-    text = row["text"]
-    blank = dict.fromkeys(PASSAGES.names, "")
-    return blank | {
-        "passage_id": identity,
-        "doc_id": identity,
-        "parent_id": identity,
-        "context": context,
-        "text": text,
-        "equivalence_id": identity,
-        "content_hash": content_hash(context, text),
-    }
-
-
 def _joined(row: dict[str, Any]) -> str:
     head = " ".join(str(row[k]) for k in ("law", "title") if row.get(k))
     return f"{head}\n{row['text']}" if head else row["text"]
-
-
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Objects of a JSONL file, gzipped or not, each with id and text. Raises LexError with the first line that is none."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _object(line, f"{path}:{number}")
-    except FileNotFoundError:
-        raise LexError(f"{path}: no such file; check the path") from None
-    except UnicodeDecodeError:
-        raise LexError(f"{path}: not UTF-8 text; convert it, for example with iconv") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise LexError(f"{path}: cannot read ({error}); check the file") from error
-
-
-def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise LexError(f"{where}: not JSON ({error}); write one object per line") from None
-    for name, kinds in (("id", (str, int)), ("text", (str,))):
-        if not isinstance(value, dict) or value.get(name) is None:
-            raise LexError(f"{where}: {name} is missing; every line needs id, text")
-        if not isinstance(value[name], kinds):
-            raise LexError(f"{where}: {name} is a {type(value[name]).__name__}; write it as a string")
-    return value
-
-
-def _published(folder: Path, table: str) -> list[Path]:
-    pointer = folder / "CURRENT"
-    return [folder / pointer.read_text().strip() / f"{table}.parquet"] if pointer.is_file() else []
-
-
-def _parquet(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        cause = str(error).splitlines()[0]
-        raise LexError(f"{path}: cannot read the table ({cause}); make it again") from error
-
-
-@contextmanager
-def writing(path: Path, option: str) -> Iterator[None]:
-    """What goes wrong while writing `path` in one line that names the option to change."""
-    try:
-        yield
-    except OSError as error:
-        raise LexError(f"{path}: cannot write ({error.strerror or error}); choose another with {option}") from error
 
 
 def _stored(store: Path, name: str) -> pl.DataFrame:
     path = store / f"{name}.parquet"
     if not path.is_file():
         raise LexError(f"{store}: holds no {name}; run `lex-assets ingest RAW --store {store}` first")
-    return _parquet(path)
+    return read_parquet(path)
 
 
 def _settings(kind: type[BaseModel], **values: Any) -> Any:

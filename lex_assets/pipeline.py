@@ -20,13 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from lex_assets.schemas import DOMAINS, LexError
+from lex_assets.settings import require_known
 from lex_assets.sources.archives import unpacked
+from lex_assets.training.recipe import environment as recipe_environment
+from lex_assets.training.recipe import read_yaml
+from lex_assets.training.recipe import run_config as recipe_run_config
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -135,6 +138,7 @@ def _require_valid_config(definitions: dg.Definitions, run_config: dict[str, Any
     _require_known_assets(definitions, run_config)
     for name in ("ingest", "assemble", "train"):
         job = definitions.resolve_job_def(name)
+        _require_known_settings(job, run_config)
         try:
             dg.validate_run_config(job, _config_for(job, run_config))
         except dg.DagsterInvalidConfigError as error:
@@ -162,6 +166,16 @@ def _require_known_assets(definitions: dg.Definitions, run_config: dict[str, Any
     unknown = sorted(set(run_config.get("ops", {})) - known)
     if unknown:
         raise LexError(f"run config: ops.{unknown[0]} is not an asset; choose from {', '.join(sorted(known))}")
+
+
+def _require_known_settings(job: dg.JobDefinition, run_config: dict[str, Any]) -> None:
+    """Raise LexError for a setting that its asset does not have, naming the nearest that it has."""
+    for node in job.nodes:
+        given = _given(_given(_given(run_config, "ops"), node.name), "config")
+        schema: Any = node.definition.config_schema
+        fields = getattr(schema.config_type, "fields", {})
+        for setting in given:
+            require_known(setting, list(fields), f"run config: ops.{node.name}.config")
 
 
 def _config_for(job: dg.JobDefinition, run_config: dict[str, Any]) -> dict[str, Any]:
@@ -293,19 +307,19 @@ def close_left_runs(instance: dg.DagsterInstance) -> None:
 
 
 def read_run_config(path: Path | None) -> dict[str, Any]:
-    """The run config in a YAML file, `{}` without one. Raises LexError when it is missing or not a mapping with `ops`."""
+    """The run config in a YAML file, `{}` without one; of a recipe, the settings that it names. Raises LexError when it is
+    missing or neither."""
     if path is None:
         return {}
     try:
-        config = yaml.safe_load(path.read_text("utf-8")) or {}
-    except OSError as error:
-        raise LexError(f"run config {path}: {error.strerror}; give the path of a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LexError(
-            f"run config {path}: not YAML ({' '.join(str(error).split())[:120]}); correct the file"
-        ) from None
-    if not isinstance(config, dict) or set(config) - {"ops"} or not isinstance(config.get("ops", {}), dict):
-        raise LexError(f"run config {path}: expected `ops:` with a mapping below; see configs/demo.yaml")
+        config = read_yaml(path)
+    except LexError as error:
+        raise LexError(f"run config {error}") from None
+    if "kind" in config:
+        os.environ |= recipe_environment(config)
+        return recipe_run_config(config, path)
+    if set(config) - {"ops"} or not isinstance(config.get("ops", {}), dict):
+        raise LexError(f"run config {path}: expected `ops:` with a mapping below, or a recipe; see configs/")
     return config
 
 

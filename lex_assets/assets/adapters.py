@@ -2,24 +2,23 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from lex_assets.assets.assemble import domain_passages
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import plot, stage_metadata, table_metadata
 from lex_assets.assets.progress import step_log
-from lex_assets.evaluation.plots import curves
 from lex_assets.registry.stages import StageResult, run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
-from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, TRIPLETS, LexError, frame_hash
+from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, TRIPLETS, LexError
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig, TrainingConfig
+from lex_assets.training.curves import loss_curve, metric_curve
+from lex_assets.training.files import TrainingTables
 
 RetrieverRun = run_config(RetrieverTrainingConfig)
 RerankerRun = run_config(RerankerTrainingConfig)
@@ -37,7 +36,7 @@ def retriever_adapter(
     corpus: dict[str, Any],
 ) -> dg.MaterializeResult:
     """검색 모델의 LoRA 어댑터. LoRA on the bi-encoder, InfoNCE masked by labels and equivalence."""
-    data = _training_frames(hard_negative_triplets, training_queries, corpus, context.partition_key)
+    data = _training_tables(hard_negative_triplets, training_queries, corpus, context.partition_key)
     settings = core_settings(config, RetrieverTrainingConfig)
     stage = _trained("retriever", models, data, settings, store, gpu, context)
     return _described("retriever", models.retriever, stage, store, context)
@@ -55,27 +54,16 @@ def reranker_adapter(
     corpus: dict[str, Any],
 ) -> dg.MaterializeResult:
     """재순위 모델의 LoRA 어댑터. LoRA on the cross-encoder with its head, several positives per query."""
-    data = _training_frames(hard_negative_triplets, training_queries, corpus, context.partition_key)
+    data = _training_tables(hard_negative_triplets, training_queries, corpus, context.partition_key)
     settings = core_settings(config, RerankerTrainingConfig)
     stage = _trained("reranker", models, data, settings, store, gpu, context)
     return _described("reranker", models.reranker, stage, store, context)
 
 
-@dataclasses.dataclass(frozen=True)
-class _TrainingFrames:
-    triplets: pl.DataFrame
-    queries: pl.DataFrame
-    qrels: pl.DataFrame
-    corpus: pl.DataFrame
-
-    def hashes(self) -> dict[str, str]:
-        return {field.name: frame_hash(getattr(self, field.name)) for field in dataclasses.fields(self)}
-
-
-def _training_frames(
+def _training_tables(
     mined: dict[str, Any], queries: dict[str, Any], corpus: dict[str, Any], domain: str
-) -> _TrainingFrames:
-    return _TrainingFrames(
+) -> TrainingTables:
+    return TrainingTables(
         TRIPLETS.validate(mined["triplets"].collect()),
         QUERIES.validate(queries["queries"].collect()),
         QRELS.validate(queries["qrels"].collect()),
@@ -83,20 +71,10 @@ def _training_frames(
     )
 
 
-def _trainer(kind: str) -> Callable[..., Any]:
-    if kind == "retriever":
-        from lex_assets.training.retriever import train_retriever
-
-        return train_retriever
-    from lex_assets.training.reranker import train_reranker
-
-    return train_reranker
-
-
 def _trained(
     kind: str,
     models: BaseModelsResource,
-    data: _TrainingFrames,
+    data: TrainingTables,
     settings: TrainingConfig,
     store: StoreResource,
     gpu: GpuResource,
@@ -111,11 +89,16 @@ def _trained(
         key = stage_key("2", settings.decisive(), inputs)
 
         def compute(folder: Path) -> None:
-            result = _trainer(kind)(
-                getattr(models, kind), data.triplets, data.queries, data.qrels, data.corpus, settings,
-                folder / "adapter", device.torch_name, step_log(context.log),
-                checkpoint_dir=store.checkpoints / f"{kind}-{key}",
-            )  # fmt: skip
+            from lex_assets.training.run import trainer
+            from lex_assets.training.tracking import tracked, tracking
+
+            name, tracks = f"{kind}-{key}", store.path / settings.tracker_dir
+            with tracking(settings.tracker, tracks, name, settings.model_dump()) as tracker:
+                result = trainer(kind)(
+                    getattr(models, kind), data.triplets, data.queries, data.qrels, data.corpus, settings,
+                    folder / "adapter", device.torch_name, tracked(tracker, step_log(context.log)),
+                    checkpoint_dir=store.checkpoints / f"{kind}-{key}",
+                )  # fmt: skip
             facts = dataclasses.asdict(result) | {"adapter_dir": "adapter"}
             (folder / "result.json").write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
 
@@ -154,15 +137,7 @@ def _described(
             "검증 전 · valid before": result["base_metric"],
             "검증 후 · valid after": result["best_metric"],
             "양상 · pattern": result["pattern"],
-            "손실 · loss": plot(
-                curves({"loss": _series(history, "loss")}, "loss", "step", {"chance": result["chance"]})
-            ),
-            "검증 · validation": plot(
-                curves({result["metric_name"]: _series(history, "metric")}, "validation", "step")
-            ),
+            "손실 · loss": plot(loss_curve(history, result["chance"])),
+            "검증 · validation": plot(metric_curve(history, result["metric_name"], result["base_metric"])),
         },
     )
-
-
-def _series(history: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-    return [(entry["step"], entry[name]) for entry in history if entry.get(name) is not None]

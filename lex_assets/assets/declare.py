@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from lex_assets.partitions import domain_partitions
 from lex_assets.resources.gpu import GPU_POOL
 from lex_assets.schemas import LexError
+from lex_assets.settings import first_problem
 
 OWNERS = ["team:search"]
 RETRIES = 3
@@ -77,7 +78,7 @@ class StageConfig(dg.Config):
             super().__init__(**values)
         except ValidationError as error:
             name = type(self).__name__
-            raise dg.Failure(f"{name}: {_first_problem(error)}; correct the run config", allow_retries=False) from error
+            raise dg.Failure(f"{name}: {first_problem(error)}; correct the run config", allow_retries=False) from error
 
 
 def run_config(settings: type) -> type[dg.Config]:
@@ -98,7 +99,7 @@ def core_settings(config: dg.Config, settings: type) -> Any:
         return settings(**values)
     except ValueError as error:
         raise LexError(
-            f"configuration of {settings.__name__}: {_first_problem(error)}; correct the run config"
+            f"configuration of {settings.__name__}: {first_problem(error)}; correct the run config"
         ) from error
 
 
@@ -133,10 +134,3 @@ def _config_type(kind: Any) -> Any:
     if origin is frozenset or origin is set:
         return list[arguments[0]]
     return kind
-
-
-def _first_problem(error: ValueError) -> str:
-    if hasattr(error, "errors"):
-        problem = error.errors()[0]
-        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (got {problem.get('input')!r})"
-    return str(error)

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from lex_assets.evaluation.plots import svg_data_uri_markdown
+from lex_assets.plots import svg_data_uri_markdown
 from lex_assets.registry.stages import StageResult
 from lex_assets.schemas import TableSchema, frame_hash
 

@@ -14,9 +14,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from lex_assets.evaluation.plots import IntervalRow, bars, curves, forest, histogram, svg_data_uri_markdown
 from lex_assets.evaluation.significance import REASONS
 from lex_assets.evaluation.slices import ERROR_LABELS, SLICE_LABELS
+from lex_assets.plots import IntervalRow, bars, curves, forest, histogram, svg_data_uri_markdown
 
 Label = tuple[str, str]
 Plot = tuple[str, str]

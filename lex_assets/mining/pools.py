@@ -29,16 +29,11 @@ SPARE = 50
 
 @dataclass(frozen=True)
 class DenseSearch:
-    """Unit vectors of the mined queries and passages with the index over the passages.
-
-    queries: (n_queries, dim) float32 · passages: (n_passages, dim) float32.
-    """
+    """Unit vectors of the mined queries, (n_queries, dim) float32, and the index over the passages."""
 
     index: DenseIndex
     query_ids: Sequence[str]
     queries: np.ndarray
-    passage_ids: Sequence[str]
-    passages: np.ndarray
 
     @classmethod
     def encode(
@@ -46,10 +41,9 @@ class DenseSearch:
     ) -> DenseSearch:
         """Encode both tables (what `cache_dir` holds is not encoded again) and index the passages."""
         texts = [search_text(c, t) for c, t in corpus.select("context", "text").iter_rows()]
-        passages = cached_encode(encoder, "passage", texts, cache_dir)
+        index = DenseIndex.encode(encoder, corpus["passage_id"].to_list(), texts, cache_dir)
         questions = cached_encode(encoder, "query", queries["text"].to_list(), cache_dir)
-        ids = corpus["passage_id"].to_list()
-        return cls(DenseIndex(ids, passages), queries["query_id"].to_list(), questions, ids, passages)
+        return cls(index, queries["query_id"].to_list(), questions)
 
     def hits(self, query_ids: Sequence[str], k: int) -> Hits:
         """The best `k` passages of each query."""
@@ -58,17 +52,14 @@ class DenseSearch:
 
     def scores(self, pairs: pl.DataFrame, chunk: int = 65_536) -> pl.Series:
         """Cosine of every (query_id, passage_id) row of `pairs`, float32."""
-        query_row = _rows(pairs["query_id"], self.query_ids)
-        passage_row = _rows(pairs["passage_id"], self.passage_ids)
+        order = list(self.query_ids)
+        rows = pairs["query_id"].replace_strict(order, list(range(len(order))), return_dtype=pl.Int64).to_numpy()
+        passages = pairs["passage_id"].to_list()
         parts = [
-            np.einsum("nd,nd->n", self.queries[query_row[at : at + chunk]], self.passages[passage_row[at : at + chunk]])
+            self.index.scores(self.queries[rows[at : at + chunk]], passages[at : at + chunk])
             for at in range(0, len(pairs), chunk)
         ]
         return pl.Series("score_dense", np.concatenate(parts) if parts else [], dtype=pl.Float32)
-
-
-def _rows(ids: pl.Series, order: Sequence[str]) -> np.ndarray:
-    return ids.replace_strict(list(order), list(range(len(order))), return_dtype=pl.Int64).to_numpy()
 
 
 def excluded_pairs(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from lex_assets.models.architectures import architecture_of
+from lex_assets.schemas import LexError
+
 TOKENIZE_AT_ONCE = 8192
+RETOKENIZED = 4  # tokens kept free in a window: a text that is cut inside a word has other tokens at its ends
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,47 @@ def length_sorted(rows: Sequence[dict[str, list[int]]], batch_size: int) -> Iter
         yield order[at : at + batch_size]
 
 
-def usable_length(asked: int | None, preset: int, model_limit: int | None, tokenizer: Any) -> int:
-    """The token limit to use: the one asked for, else the preset's, never beyond what the model has positions for."""
-    limits = [limit for limit in (model_limit, tokenizer.model_max_length) if limit and limit < 10**6]
-    most = min(limits, default=512)
-    return min(asked or preset or most, most)
+def windows(tokenizer: Any, texts: Sequence[str], prefix: str, max_length: int, overlap: int) -> list[list[str]]:
+    """Each text as the pieces that fit `max_length` tokens behind `prefix`: itself when it fits, else windows that share
+    `overlap` tokens with their neighbours and together cover all of it."""
+    room = max_length - len(tokenizer(prefix)["input_ids"])
+    size = max(room - RETOKENIZED, 1)
+    pieces: list[list[str]] = []
+    for at in range(0, len(texts), TOKENIZE_AT_ONCE):
+        part = list(texts[at : at + TOKENIZE_AT_ONCE])
+        encoded = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        for text, offsets in zip(part, encoded["offset_mapping"], strict=True):
+            starts = [0] if len(offsets) <= room else _window_starts(len(offsets), size, overlap)
+            ends = (min(start + size, len(offsets)) - 1 for start in starts)
+            whole = len(starts) == 1
+            spans = ((offsets[a][0], offsets[b][1]) for a, b in zip(starts, ends, strict=True))
+            pieces.append([text] if whole else [text[a:b] for a, b in spans])
+    return pieces
+
+
+def _window_starts(n_tokens: int, size: int, overlap: int) -> list[int]:
+    """Where windows of `size` tokens begin; the last one ends with the text."""
+    step = max(size - overlap, 1)
+    starts = list(range(0, max(n_tokens - size, 0) + step, step))
+    return [min(start, max(n_tokens - size, 0)) for start in starts]
+
+
+def usable_length(asked: int | None, preset: int, config: Any, tokenizer: Any) -> int:
+    """The token limit to use: the one asked for, else the preset's, else the model's own.
+
+    Raises LexError when more is asked for than the model has positions.
+    """
+    own = tokenizer.model_max_length if tokenizer.model_max_length < 10**6 else 512
+    most = _positions(config) or own
+    if asked and asked > most:
+        raise LexError(
+            f"{asked} tokens were asked for, but the model has {most} positions; set a length of at most {most}"
+        )
+    return asked or min(preset or own, most)
+
+
+def _positions(config: Any) -> int | None:
+    """Tokens that the model has positions for. RoBERTa's begin behind the padding id, so that 514 rows hold 512 tokens."""
+    rows = getattr(config, "max_position_embeddings", None)
+    offset = architecture_of(config.model_type).positions_after_padding
+    return rows - config.pad_token_id - 1 if rows and offset else rows

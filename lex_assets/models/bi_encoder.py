@@ -14,10 +14,20 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from sentence_transformers.util import is_sentence_transformer_model
 from tqdm.auto import tqdm
 
-from lex_assets.models.batching import length_sorted, tokenize, usable_length
-from lex_assets.models.loading import load_adapter, loading_errors, quiet_loading, torch_dtype
+from lex_assets.models.batching import length_sorted, tokenize, usable_length, windows
+from lex_assets.models.loading import (
+    keep_cpu_layout,
+    load_adapter,
+    loading_errors,
+    quiet_loading,
+    require_device,
+    same_new_weights,
+    torch_dtype,
+    weight_options,
+)
 from lex_assets.models.presets import BUILTIN, BUILTIN_ADAPTER, RetrieverPreset, TemplateMode, retriever_preset
 from lex_assets.models.weights import Adapter, Base, combined_hash, read_training_config
 from lex_assets.schemas import LexError, content_hash
@@ -29,12 +39,16 @@ class BiEncoder:
     """A retriever: base weights, optionally with a LoRA adapter.
 
     model: a preset's name, a Hugging Face id or a local folder; without one, the built-in model and its adapter ·
-    peft_adapter_path: adapter folder; its training lengths and prefixes are applied unless given here ·
+    peft_adapter_path: adapter folder; its training lengths and prefixes are applied unless given here · merge_adapter:
+    into the base, so that it costs nothing (never into a quantised one) ·
     template: prefixes; None takes those of the adapter, else the preset's ·
     max_seq_length, query_max_seq_length, passage_max_seq_length: tokens; longer texts are cut and counted in `truncated` ·
-    normalize: unit vectors, so that the dot product is the cosine · dtype: float32, bfloat16 or float16.
+    window_overlap: tokens that neighbouring windows of a passage beyond its limit share; None leaves such passages cut
+    (see `passage_windows`) · normalize: unit vectors, so that the dot product is the cosine · dtype: float32, bfloat16 or
+    float16 · quantization: None, or "nf4" (4-bit weights with double quantisation; the adapter stays unmerged).
 
-    Raises LexError for a missing model or adapter, or an adapter of another base.
+    Raises LexError for a missing model or adapter, an adapter of another base, a length that the model has no positions
+    for, or an unknown quantisation.
     """
 
     def __init__(
@@ -42,27 +56,35 @@ class BiEncoder:
         model: str | None = None,
         *,
         peft_adapter_path: str | None = None,
+        merge_adapter: bool = True,
         template: TemplateMode | str | None = None,
         normalize: bool = True,
         max_seq_length: int | None = None,
         query_max_seq_length: int | None = None,
         passage_max_seq_length: int | None = None,
+        window_overlap: int | None = 32,
         device: str = "cpu",
         dtype: str | torch.dtype = "float32",
+        quantization: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
         if model is None:
             peft_adapter_path = peft_adapter_path or str(BUILTIN_ADAPTER)
         self.preset = retriever_preset(str(model or BUILTIN))
         self.normalize = normalize
+        require_device(device)
         self.dtype = torch_dtype(dtype)
-        self.model = _load(self.preset, device, self.dtype, trust_remote_code)
+        self.quantization = quantization
+        self.window_overlap = window_overlap
+        self.model = _load(self.preset, device, self.dtype, quantization, trust_remote_code)
         self.model.eval()
         self.base = Base(self.preset.name, self.preset.hub_id, _commit(self.model))
         self.adapter = Adapter.open(peft_adapter_path) if peft_adapter_path else None
         if self.adapter:
             self.adapter.check_base(self.base)
-            self.model[0].model = load_adapter(self.model[0].model, self.adapter.path, merge=True)
+            self.model[0].model = load_adapter(
+                self.model[0].model, self.adapter.path, merge=merge_adapter and not quantization
+            )
         self.query_prefix, self.passage_prefix = self._prefixes(template)
         self.query_max_seq_length = self._length("query", query_max_seq_length or max_seq_length)
         self.passage_max_seq_length = self._length("passage", passage_max_seq_length or max_seq_length)
@@ -75,6 +97,15 @@ class BiEncoder:
     def encode_passages(self, texts: Sequence[str], batch_size: int = 64, show_progress: bool = False) -> np.ndarray:
         """(n, dim) float32 vectors of passages."""
         return self._encode("passage", texts, batch_size, show_progress)
+
+    def passage_windows(self, texts: Sequence[str]) -> list[list[str]]:
+        """Each passage as the pieces to encode: itself, or overlapping windows where it is longer than the model reads.
+        A search scores a passage by its best window."""
+        if self.window_overlap is None:
+            return [[text] for text in texts]
+        limit = self.passage_max_seq_length
+        overlap = min(self.window_overlap, limit // 2)
+        return windows(self.model.tokenizer, texts, self.passage_prefix, limit, overlap)
 
     def get_max_seq_length(self, kind: str = "passage") -> int:
         """Token limit of `kind` ("query" or "passage"), special tokens included."""
@@ -101,8 +132,8 @@ class BiEncoder:
 
     def cache_key(self, kind: str) -> str:
         """Equal exactly when the same text gets the same vector: weights, prefix, length, dtype, normalisation."""
-        settings = (self.get_prefix(kind), str(self.get_max_seq_length(kind)), str(self.dtype), str(self.normalize))
-        return content_hash(self.weights_hash, kind, *settings)
+        settings = (self.get_max_seq_length(kind), self.dtype, self.normalize, *filter(None, [self.quantization]))
+        return content_hash(self.weights_hash, kind, self.get_prefix(kind), *map(str, settings))
 
     @torch.inference_mode()
     def _encode(self, kind: str, texts: Sequence[str], batch_size: int, show_progress: bool) -> np.ndarray:
@@ -125,9 +156,9 @@ class BiEncoder:
     def _count_truncated(self, kind: str, n_truncated: int, n_texts: int) -> None:
         self.truncated[kind] += n_truncated
         if n_truncated:
-            log.info(
-                "%d of %d %s texts were cut at %d tokens", n_truncated, n_texts, kind, self.get_max_seq_length(kind)
-            )
+            remedy = f"raise {kind}_max_length, or ask shorter" if kind == "query" else f"raise {kind}_max_length"
+            limit = self.get_max_seq_length(kind)
+            log.warning("%d of %d %s texts were cut at %d tokens; %s", n_truncated, n_texts, kind, limit, remedy)
 
     def _prefixes(self, template: TemplateMode | str | None) -> tuple[str, str]:
         if template is not None:
@@ -139,31 +170,37 @@ class BiEncoder:
     def _length(self, kind: str, asked: int | None) -> int:
         preset = getattr(self.preset, f"{kind}_max_length")
         trained = self.get_training_config().get(f"{kind}_max_length") or preset
-        return usable_length(asked, trained, self.model.get_max_seq_length(), self.model.tokenizer)
+        transformer: Any = self.model[0]
+        return usable_length(asked, trained, transformer.config, self.model.tokenizer)
 
 
-def _load(preset: RetrieverPreset, device: str, dtype: torch.dtype, trust_remote_code: bool) -> SentenceTransformer:
-    options: dict[str, Any] = {
-        "device": device,
-        "trust_remote_code": trust_remote_code,
+def _load(
+    preset: RetrieverPreset, device: str, dtype: torch.dtype, quantization: str | None, trust_remote_code: bool
+) -> SentenceTransformer:
+    hub: dict[str, Any] = {
         "local_files_only": preset.is_local,
-        "model_kwargs": {"dtype": dtype},
+        "trust_remote_code": trust_remote_code,
+        "revision": preset.revision,
     }
-    with loading_errors(preset.hub_id, "retriever"), quiet_loading():
-        if preset.is_local and not (preset.folder / "modules.json").is_file():
-            return SentenceTransformer(modules=_plain_modules(preset, options), device=device)
-        return SentenceTransformer(preset.hub_id, revision=preset.revision, **options)
+    with loading_errors(preset, "retriever"), quiet_loading(), same_new_weights():
+        weights = weight_options(dtype, quantization, device, unquantised=("pooler",))
+        where: dict[str, Any] = {"device": None if quantization else device}
+        if is_sentence_transformer_model(preset.hub_id, revision=preset.revision, local_files_only=preset.is_local):
+            model = SentenceTransformer(preset.hub_id, model_kwargs=weights, **hub, **where)
+        else:
+            model = SentenceTransformer(modules=_plain_modules(preset, hub, weights), **where)
+    if preset.dimension and model.get_embedding_dimension() != preset.dimension:
+        raise LexError(
+            f"{preset.hub_id} gives vectors of {model.get_embedding_dimension()}, but {preset.name} has {preset.dimension}; "
+            "give the folder of that model, or its path without the preset's name"
+        )
+    keep_cpu_layout(model)
+    return model
 
 
-def _plain_modules(preset: RetrieverPreset, options: dict[str, Any]) -> list[torch.nn.Module]:
+def _plain_modules(preset: RetrieverPreset, hub: dict[str, Any], weights: dict[str, Any]) -> list[torch.nn.Module]:
     """A checkpoint without sentence-transformers files gets the preset's pooling."""
-    kwargs = {"local_files_only": True, "trust_remote_code": options["trust_remote_code"]}
-    transformer = Transformer(
-        preset.hub_id,
-        model_kwargs=kwargs | options["model_kwargs"],
-        processor_kwargs=kwargs,
-        config_kwargs=kwargs,
-    )
+    transformer = Transformer(preset.hub_id, model_kwargs=hub | weights, processor_kwargs=hub, config_kwargs=hub)
     return [transformer, Pooling(transformer.get_embedding_dimension(), preset.pooling)]
 
 

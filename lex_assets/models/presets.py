@@ -1,28 +1,28 @@
 """What a base model needs to be used as it was trained: prefixes, lengths, pooling, LoRA targets, head, precision.
 
-Here: one row per known model and the rule for unknown ones. Not here: loading weights (`bi_encoder`, `reranker`).
+Here: how a name becomes a preset. The known models are rows of `presets.yaml`: to add one, add a row. Not here: loading
+weights (`bi_encoder`, `reranker`).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import yaml
+
+from lex_assets.models.architectures import architecture_of
 from lex_assets.schemas import LexError
-
-P = TypeVar("P")
 
 BUILTIN = "builtin"
 BUILTIN_DIR = Path(__file__).parent / "builtin"
 BUILTIN_ADAPTER = BUILTIN_DIR / "retriever_adapter"
 """The adapter that `BiEncoder()` puts on the built-in retriever: court issue → article, domain `law`."""
-
-ENCODER_LINEARS = ("query", "key", "value", "intermediate.dense", "output.dense")
-"""Every linear layer of a BERT-type encoder block (BERT, RoBERTa, XLM-R, ELECTRA) and nothing of the pooler, which gets
-no gradient under mean pooling and which a plain `dense` would match."""
 
 
 class TemplateMode(StrEnum):
@@ -30,6 +30,8 @@ class TemplateMode(StrEnum):
 
     BGE = "bge"
     E5 = "e5"
+    QUERY = "query"
+    INSTRUCTION = "instruction"
     NONE = "none"
 
     @property
@@ -41,164 +43,180 @@ class TemplateMode(StrEnum):
 _PREFIXES = {
     TemplateMode.BGE: ("Represent this sentence for searching relevant passages: ", ""),
     TemplateMode.E5: ("query: ", "passage: "),
+    TemplateMode.QUERY: ("query: ", ""),
+    TemplateMode.INSTRUCTION: (
+        "Instruct: Given a question, retrieve Korean legal passages that answer it\nQuery: ",
+        "",
+    ),
     TemplateMode.NONE: ("", ""),
 }
 
 
-@dataclass(frozen=True)
-class RetrieverPreset:
-    """How a bi-encoder is loaded, prompted and adapted. `*_max_length` in tokens; 0 leaves the model's own limit.
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What retrievers and rerankers have in common.
 
-    pooling: mean, cls or lasttoken; used where the folder has no sentence-transformers modules of its own ·
-    precision: of the weights on a GPU (bfloat16, float16, float32).
+    name: as it is asked for and recorded · hub_id: where the weights lie, a Hugging Face id or a local folder; "" when
+    nothing was published · revision: pinned commit · licence: "" when none is stated · architecture: `model_type` of the
+    configuration · precision: of the weights on a GPU · aliases: short names beside the last part of `name` · note: what is
+    not known for certain, or must be done first.
     """
 
     name: str
     hub_id: str
     revision: str | None = None
     licence: str = ""
+    architecture: str = ""
+    precision: str = "bfloat16"
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """`hub_id` as a path."""
+        return Path(self.hub_id)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `hub_id` is a folder on this machine."""
+        return self.folder.is_dir()
+
+    @property
+    def lora_targets(self) -> tuple[str, ...]:
+        """Endings of the layer names that an adapter goes on."""
+        return architecture_of(self.architecture).lora_targets
+
+    @property
+    def names(self) -> set[str]:
+        """Everything that it answers to, in lower case."""
+        return {name.lower() for name in (self.name, self.name.rsplit("/", 1)[-1], *self.aliases)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrieverPreset(Preset):
+    """A bi-encoder. `*_max_length` in tokens, 0 leaves the model's own limit · dimension: width of the vectors, 0 unknown ·
+    pooling: mean, cls or lasttoken, for checkpoints without sentence-transformers modules of their own."""
+
     pooling: str = "mean"
     query_prefix: str = ""
     passage_prefix: str = ""
     query_max_length: int = 0
     passage_max_length: int = 0
-    lora_targets: tuple[str, ...] = ENCODER_LINEARS
-    precision: str = "bfloat16"
-
-    @property
-    def folder(self) -> Path:
-        """`hub_id` as a path."""
-        return Path(self.hub_id)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether `hub_id` is a folder on this machine."""
-        return self.folder.is_dir()
+    dimension: int = 0
 
 
-@dataclass(frozen=True)
-class RerankerPreset:
-    """How a cross-encoder is loaded and adapted. `max_length`: tokens of a whole pair; 0 leaves the model's own limit.
+@dataclass(frozen=True, kw_only=True)
+class RerankerPreset(Preset):
+    """A cross-encoder. `max_length`: tokens of a whole pair; 0 leaves the model's own limit."""
 
-    head_name: the scoring head, kept in full precision and trained whole beside LoRA (`modules_to_save`).
-    """
-
-    name: str
-    hub_id: str
-    revision: str | None = None
-    licence: str = ""
     max_length: int = 0
-    lora_targets: tuple[str, ...] = ENCODER_LINEARS
-    head_name: str = "classifier"
-    precision: str = "bfloat16"
 
     @property
-    def folder(self) -> Path:
-        """`hub_id` as a path."""
-        return Path(self.hub_id)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether `hub_id` is a folder on this machine."""
-        return self.folder.is_dir()
+    def head(self) -> tuple[str, ...]:
+        """The scoring head's modules, kept in full precision and trained whole beside LoRA."""
+        return architecture_of(self.architecture).head
 
 
-_RETRIEVERS = (
-    RetrieverPreset(
-        BUILTIN,
-        str(BUILTIN_DIR / "retriever"),
-        licence="Apache-2.0",
-        query_max_length=64,
-        passage_max_length=128,
-        precision="float32",
-    ),
-    RetrieverPreset(
-        "BAAI/bge-m3",
-        "BAAI/bge-m3",
-        revision="5617a9f61b028005a4858fdac845db406aefb181",
-        licence="MIT",
-        pooling="cls",
-        query_max_length=512,
-        passage_max_length=1024,
-    ),
-    RetrieverPreset(
-        "intfloat/multilingual-e5-small",
-        "intfloat/multilingual-e5-small",
-        revision="fd1525a9fd15316a2d503bf26ab031a61d056e98",
-        licence="MIT",
-        query_prefix="query: ",
-        passage_prefix="passage: ",
-        query_max_length=512,
-        passage_max_length=512,
-    ),
-    RetrieverPreset(
-        "nlpai-lab/KURE-v1",
-        "nlpai-lab/KURE-v1",
-        licence="MIT",
-        pooling="cls",
-        query_max_length=512,
-        passage_max_length=1024,
-    ),
-)
-_RERANKERS = (
-    RerankerPreset(BUILTIN, str(BUILTIN_DIR / "reranker"), licence="Apache-2.0", max_length=160, precision="float32"),
-    RerankerPreset(
-        "BAAI/bge-reranker-v2-m3",
-        "BAAI/bge-reranker-v2-m3",
-        revision="953dc6f6f85a1b2dbfca4c34a2796e7dde08d41e",
-        licence="Apache-2.0",
-        max_length=512,
-    ),
-)
-RETRIEVERS = {preset.name: preset for preset in _RETRIEVERS}
-RERANKERS = {preset.name: preset for preset in _RERANKERS}
+P = TypeVar("P", bound=Preset)
 
 
-def retriever_preset(name_or_path: str) -> RetrieverPreset:
-    """The preset of a known name (`bge-m3` as well as `BAAI/bge-m3`), a local folder or any Hugging Face id.
+def _read(section: str, kind: type[P]) -> dict[str, P]:
+    rows = yaml.safe_load((Path(__file__).parent / "presets.yaml").read_text("utf-8"))[section]
+    return {row["name"]: _preset(row, kind) for row in rows}
 
-    Raises LexError when it looks like a folder and is none.
+
+def _preset(row: Mapping[str, Any], kind: type[P]) -> P:
+    values = {name: value for name, value in row.items() if value is not None}
+    values |= {"hub_id": values.get("hub_id", values["name"]), "aliases": tuple(values.get("aliases", ()))}
+    if "folder" in values:
+        values["hub_id"] = str(BUILTIN_DIR / values.pop("folder"))
+    if "template" in values:
+        names = ("query_prefix", "passage_prefix")
+        values |= dict(zip(names, TemplateMode(values.pop("template")).prefixes, strict=True))
+    return kind(**values)
+
+
+RETRIEVERS = _read("retrievers", RetrieverPreset)
+RERANKERS = _read("rerankers", RerankerPreset)
+
+
+def retriever_preset(name: str) -> RetrieverPreset:
+    """The preset of a known name (`bge-m3` as well as `BAAI/bge-m3`), of a local folder or of any Hugging Face id.
+
+    `PRESET=FOLDER` loads the folder with the preset's prefixes, lengths and pooling. Raises LexError, with the names that
+    are near, when it is neither a known name nor a folder nor reads as a hub id.
     """
-    known = _known(name_or_path, RETRIEVERS)
+    known = _known(name, RETRIEVERS)
     if known:
         return known
-    local = _local_folder(name_or_path)
+    local = _local_folder(name, RETRIEVERS)
     if local is None:
-        return RetrieverPreset(name_or_path, name_or_path)
+        return RetrieverPreset(name=name, hub_id=name)
     prompts = _saved_prompts(local)
     query, passage = prompts.get("query", ""), prompts.get("passage") or prompts.get("document") or ""
-    return RetrieverPreset(local.name, str(local), query_prefix=query, passage_prefix=passage)
+    model_type = _model_type(local)
+    return RetrieverPreset(
+        name=local.name, hub_id=str(local), architecture=model_type, query_prefix=query, passage_prefix=passage
+    )
 
 
-def reranker_preset(name_or_path: str) -> RerankerPreset:
-    """The preset of a known name, a local folder or any Hugging Face id. Raises LexError as `retriever_preset`."""
-    known = _known(name_or_path, RERANKERS)
+def reranker_preset(name: str) -> RerankerPreset:
+    """The preset of a known name, of a local folder or of any Hugging Face id. As `retriever_preset`."""
+    known = _known(name, RERANKERS)
     if known:
         return known
-    local = _local_folder(name_or_path)
-    base = RerankerPreset(name_or_path, name_or_path)
-    return base if local is None else replace(base, name=local.name, hub_id=str(local))
+    local = _local_folder(name, RERANKERS)
+    if local is None:
+        return RerankerPreset(name=name, hub_id=name)
+    return RerankerPreset(name=local.name, hub_id=str(local), architecture=_model_type(local))
 
 
-def _known(name: str, presets: dict[str, P]) -> P | None:
-    short = {key.rsplit("/", 1)[-1].lower(): preset for key, preset in presets.items()}
-    return presets.get(name) or short.get(name.lower())
+def near_names(name: str, presets: Mapping[str, Preset]) -> list[str]:
+    """Known names that look like `name`, best first."""
+    answers = {answer: preset.name for preset in presets.values() for answer in sorted(preset.names)}
+    found = get_close_matches(name.lower(), answers, n=6, cutoff=0.5)
+    return list(dict.fromkeys(answers[answer] for answer in found))[:3]
 
 
-def _local_folder(name: str) -> Path | None:
+def _known(name: str, presets: Mapping[str, P]) -> P | None:
+    """The preset that `name` or `name=folder` names."""
+    asked, _, folder = name.partition("=")
+    preset = next((preset for preset in presets.values() if asked.lower() in preset.names), None)
+    if preset is None:
+        return None
+    if folder:
+        return replace(preset, hub_id=str(_model_folder(Path(folder).expanduser())), revision=None)
+    if not preset.hub_id:
+        raise LexError(f"{preset.name}: {preset.note}; give it as {preset.name}=FOLDER")
+    return preset
+
+
+def _local_folder(name: str, presets: Mapping[str, Preset]) -> Path | None:
     """The folder `name` names, None when it reads as a hub id (`owner/model`)."""
     path = Path(name).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
-            raise LexError(
-                f"{path} holds no model (config.json is missing); give the folder that save_pretrained wrote"
-            )
-        return path
+        return _model_folder(path)
     looks_local = path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1
     if looks_local:
-        choices = ", ".join(sorted({*RETRIEVERS, *RERANKERS}))
-        raise LexError(f"no model folder at {name}; give an existing folder, a Hugging Face id or one of: {choices}")
+        near = near_names(name, presets)
+        meant = f"did you mean {', '.join(near)}? or " if near else ""
+        raise LexError(
+            f"no model folder at {name}; {meant}give an existing folder, a Hugging Face id or one of: {', '.join(presets)}"
+        )
     return None
+
+
+def _model_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise LexError(f"no model folder at {path}; check the path")
+    if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
+        raise LexError(f"{path} holds no model (config.json is missing); give the folder that save_pretrained wrote")
+    return path
+
+
+def _model_type(folder: Path) -> str:
+    path = folder / "config.json"
+    return json.loads(path.read_text("utf-8")).get("model_type", "") if path.is_file() else ""
 
 
 def _saved_prompts(folder: Path) -> dict[str, str]:

@@ -15,7 +15,17 @@ from sentence_transformers import CrossEncoder
 from tqdm.auto import tqdm
 
 from lex_assets.models.batching import length_sorted, tokenize, usable_length
-from lex_assets.models.loading import load_adapter, loading_errors, quiet_loading, torch_dtype
+from lex_assets.models.loading import (
+    keep_cpu_layout,
+    known_architecture,
+    load_adapter,
+    loading_errors,
+    quiet_loading,
+    require_device,
+    same_new_weights,
+    torch_dtype,
+    weight_options,
+)
 from lex_assets.models.presets import BUILTIN, RerankerPreset, reranker_preset
 from lex_assets.models.weights import Adapter, Base, combined_hash, read_training_config
 from lex_assets.schemas import LexError, content_hash
@@ -24,7 +34,8 @@ from lex_assets.schemas import LexError, content_hash
 class Reranker:
     """A cross-encoder: base weights, optionally with a LoRA adapter.
 
-    model: a preset's name, a Hugging Face id or a local folder · max_seq_length: tokens of the whole pair; longer pairs
+    model: a preset's name, a Hugging Face id or a local folder · merge_adapter: into the base, so that it costs nothing
+    (never into a quantised one) · max_seq_length: tokens of the whole pair; longer pairs
     are cut (the longer side first) and counted in `truncated` · quantization: None, or "nf4" (4-bit with double
     quantisation, the head in full precision) · dtype: float32, bfloat16 or float16.
 
@@ -36,6 +47,7 @@ class Reranker:
         model: str = BUILTIN,
         *,
         peft_adapter_path: str | None = None,
+        merge_adapter: bool = True,
         max_seq_length: int | None = None,
         quantization: str | None = None,
         device: str = "cpu",
@@ -44,6 +56,7 @@ class Reranker:
     ) -> None:
         self.preset = reranker_preset(str(model))
         self.quantization = quantization
+        require_device(device)
         self.dtype = torch_dtype(dtype)
         self.model = _load(self.preset, device, self.dtype, quantization, trust_remote_code)
         self.model.eval()
@@ -51,10 +64,12 @@ class Reranker:
         self.adapter = Adapter.open(peft_adapter_path) if peft_adapter_path else None
         if self.adapter:
             self.adapter.check_base(self.base)
-            self.model[0].model = load_adapter(self.model[0].model, self.adapter.path, merge=quantization is None)
+            self.model[0].model = load_adapter(
+                self.model[0].model, self.adapter.path, merge=merge_adapter and not quantization
+            )
         trained = self.get_training_config().get("max_length") or self.preset.max_length
-        limit = self.model.get_max_seq_length()
-        self.max_seq_length = usable_length(max_seq_length, trained, limit, self.model.tokenizer)
+        transformer: Any = self.model[0]
+        self.max_seq_length = usable_length(max_seq_length, trained, transformer.config, self.model.tokenizer)
         self.truncated = 0
 
     @torch.inference_mode()
@@ -101,28 +116,11 @@ class Reranker:
         return self.model(dict(features))["scores"].float().squeeze(-1)
 
 
-def quantization_config(head_name: str, dtype: torch.dtype) -> Any:
-    """NF4 with double quantisation that leaves the head alone: a 4-bit head can be neither trained nor merged."""
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=[head_name],
-    )
-
-
 def _load(
     preset: RerankerPreset, device: str, dtype: torch.dtype, quantization: str | None, trust_remote_code: bool
 ) -> CrossEncoder:
-    if quantization not in (None, "nf4"):
-        raise LexError(f"quantization {quantization} is not known; use nf4 or none")
-    kwargs: dict[str, Any] = {"dtype": dtype}
-    if quantization:
-        kwargs |= {"quantization_config": quantization_config(preset.head_name, dtype), "device_map": {"": device}}
-    with loading_errors(preset.hub_id, "reranker"), quiet_loading():
+    with loading_errors(preset, "reranker"), quiet_loading(), same_new_weights():
+        head = known_architecture(preset, trust_remote_code).head if quantization else ()
         model = CrossEncoder(
             preset.hub_id,
             revision=preset.revision,
@@ -131,15 +129,7 @@ def _load(
             activation_fn=torch.nn.Identity(),
             local_files_only=preset.is_local,
             trust_remote_code=trust_remote_code,
-            model_kwargs=kwargs,
+            model_kwargs=weight_options(dtype, quantization, device, unquantised=head),
         )
-    if quantization:
-        _keep_cpu_layout(model)
+    keep_cpu_layout(model)
     return model
-
-
-def _keep_cpu_layout(model: CrossEncoder) -> None:
-    """On CPUs with AVX512-BF16 bitsandbytes repacks 4-bit weights at the first forward, after which training fails."""
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010

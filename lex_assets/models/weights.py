@@ -18,7 +18,7 @@ TRAINING_CONFIG = "training_config.json"
 """File in an adapter's (or a trained model's) folder that says how it was trained. Read here: `query_max_length`,
 `passage_max_length`, `max_length` (tokens), `query_prefix`, `passage_prefix` and `base` (name, weights_hash)."""
 
-_WEIGHT_SUFFIXES = (".safetensors", ".bin")
+_WEIGHTS = ".safetensors"
 _MEANING_FILES = (
     "config.json",
     "modules.json",
@@ -32,8 +32,8 @@ _MEANING_FILES = (
 def folder_hash(folder: Path) -> str:
     """sha256 over all that decides a model's output: weights, tokenizer, configuration, pooling. Names are relative, so
     that a copied folder hashes alike. Raises LexError when it holds no weights."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix in _WEIGHT_SUFFIXES or p.name in _MEANING_FILES)
-    if not any(path.suffix in _WEIGHT_SUFFIXES for path in files):
+    files = sorted(p for p in folder.rglob("*") if p.suffix == _WEIGHTS or p.name in _MEANING_FILES)
+    if not any(path.suffix == _WEIGHTS for path in files):
         raise LexError(f"{folder} holds no weights (*.safetensors); give a complete model or adapter folder")
     return content_hash(*(part for p in files for part in (str(p.relative_to(folder)), _file_hash(p))))
 
@@ -74,14 +74,14 @@ class Adapter:
             raise LexError(
                 f"no adapter at {folder} (adapter_config.json is missing); give the folder that training wrote"
             )
+        if not any(folder.glob("*.safetensors")):
+            raise LexError(f"{folder} holds no adapter weights (*.safetensors); copy adapter_model.safetensors too")
         return cls(folder, read_training_config(folder))
 
     @cached_property
     def hash(self) -> str:
         """sha256 of the adapter's weights and configuration, without the base path inside it."""
-        weights = sorted(p for p in self.path.iterdir() if p.suffix in _WEIGHT_SUFFIXES)
-        if not weights:
-            raise LexError(f"{self.path} holds no adapter weights; copy adapter_model.safetensors too")
+        weights = sorted(self.path.glob("*.safetensors"))
         config = json.loads((self.path / "adapter_config.json").read_text("utf-8"))
         kept = {k: v for k, v in config.items() if k not in ("base_model_name_or_path", "revision")}
         return content_hash(json.dumps(kept, sort_keys=True), *map(_file_hash, weights))

@@ -7,7 +7,6 @@ from collections.abc import Set as AbstractSet
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from lex_assets.retrieval.dense import DenseIndex
@@ -60,7 +59,7 @@ class Searcher:
     @cached_property
     def dense(self) -> DenseIndex:
         """The vector index."""
-        return DenseIndex(list(self.texts), self._encode("passage", list(self.texts.values())))
+        return DenseIndex.encode(self._given_encoder(), list(self.texts), list(self.texts.values()), self.cache_dir)
 
     def search(
         self,
@@ -89,16 +88,17 @@ class Searcher:
         if mode == "lexical":
             return self.lexical.search(texts, k, exclude)
         if mode == "dense":
-            return self.dense.search(self._encode("query", texts), k, exclude)
+            vectors = cached_encode(self._given_encoder(), "query", texts, self.cache_dir)
+            return self.dense.search(vectors, k, exclude)
         if mode == "hybrid":
             lexical, dense = (self.hits(texts, half, k, exclude) for half in ("lexical", "dense"))
             return fuse(lexical, dense, weight, k, fusion)
         raise LexError(f"search mode {mode} is not known; use one of {', '.join(MODES)}")
 
-    def _encode(self, kind: str, texts: list[str]) -> np.ndarray:
+    def _given_encoder(self) -> Encoder:
         if self.encoder is None:
             raise LexError("dense search needs a retriever; give one, or search with mode lexical")
-        return cached_encode(self.encoder, kind, texts, self.cache_dir)
+        return self.encoder
 
 
 def corpus_texts(corpus: pl.DataFrame) -> dict[str, str]:

@@ -30,6 +30,9 @@ class Encoder(Protocol):
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """(n, dim) float32."""
 
+    def passage_windows(self, texts: Sequence[str]) -> list[list[str]]:
+        """Each passage as the pieces to encode; one that the model reads whole is its only piece."""
+
     def cache_key(self, kind: str) -> str:
         """Equal exactly when the same text gets the same vector."""
 

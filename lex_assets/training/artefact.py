@@ -17,12 +17,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from lex_assets.models.weights import TRAINING_CONFIG
 from lex_assets.schemas import LexError
+from lex_assets.training.card import model_card
+from lex_assets.training.curves import loss_curve, metric_curve
 
 HISTORY = "history.json"
 ADAPTER_CONFIG = "adapter_config.json"
-PACKAGES = ("lex_assets", "torch", "transformers", "sentence-transformers", "peft")
+PICTURES = "\n![loss](loss.svg) ![validation](validation.svg)\n"
+PACKAGES = ("lex_assets", "torch", "transformers", "sentence-transformers", "peft", "bitsandbytes")
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,9 @@ def new_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             shutil.rmtree(target)
         staging.rename(target)
-    except OSError as error:
-        raise LexError(
-            f"{target}: cannot write the adapter ({error.strerror or error}); free space or choose another folder"
-        ) from error
+    except (OSError, SafetensorError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise LexError(f"{target}: cannot write the model ({cause}); free space or choose another folder") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -76,7 +80,8 @@ def new_folder(target: Path) -> Iterator[Path]:
 def write_model(
     target: Path, save: Callable[[Path], None], facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write the folder: what `save` puts there (PEFT files, or a whole model), training_config.json, history.json, a card."""
+    """Write the folder: what `save` puts there (PEFT files, or a whole model), training_config.json, history.json, its
+    curves and a card."""
     with new_folder(target) as folder:
         save(folder)
         config_path = folder / ADAPTER_CONFIG
@@ -85,7 +90,14 @@ def write_model(
             _write_json(config_path, {name: sorted(v) if isinstance(v, list) else v for name, v in config.items()})
         _write_json(folder / TRAINING_CONFIG, facts)
         _write_json(folder / HISTORY, list(history))
-        (folder / "README.md").write_text(_card(facts), encoding="utf-8")
+        result = facts["result"]
+        pictures = {
+            "loss.svg": loss_curve(history, result["chance"]),
+            "validation.svg": metric_curve(history, result["metric_name"], result["base_metric"]),
+        }
+        card = model_card(facts, whole=facts["config"]["tuning"] == "full") + PICTURES
+        for name, text in (pictures | {"README.md": card}).items():
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -93,34 +105,15 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def training_facts(
-    kind: str, base: Mapping[str, Any], settings: Mapping[str, Any], data: Mapping[str, Any], result: Mapping[str, Any]
+    kind: str,
+    base: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    data: Mapping[str, Any],
+    result: Mapping[str, Any],
+    device: str,
 ) -> dict[str, Any]:
-    """training_config.json. base: name, revision, weights_hash and licence · settings: what serving must
-    repeat (lengths, prefixes), seed and config · data, result: what went in and what came out."""
+    """training_config.json. base: name, hub_id, revision, weights_hash and licence · settings: what serving must repeat
+    (lengths, prefixes), seed and config · data, result: what went in and what came out · device: what it ran on."""
     versions = {package: version(package) for package in PACKAGES} | {"python": platform.python_version()}
-    own = {"kind": kind, "format": 1, "data": data, "result": result, "versions": versions}
+    own = {"kind": kind, "format": 1, "data": data, "result": result, "versions": versions, "device": device}
     return {"base": base, **settings, **own}
-
-
-def _card(facts: Mapping[str, Any]) -> str:
-    base, result, data = facts["base"], facts["result"], facts["data"]
-    metric = f"{result['base_metric']:.4f} (base) → {result['best_metric']:.4f}, step {result['best_step']}"
-    counts = f"{data['queries']} training queries, {data['negatives']} hard negatives, {data['passages']} passages"
-    full = facts["config"]["tuning"] == "full"
-    library, tag, what = ("sentence-transformers", "full", "model") if full else ("peft", "lora", "adapter")
-    loading = f"{'SentenceTransformer' if facts['kind'] == 'retriever' else 'CrossEncoder'}(this_folder)"
-    loading = loading if full else "PeftModel.from_pretrained(base_model, this_folder)"
-    return f"""---
-base_model: {base["name"]}
-library_name: {library}
-tags: [{tag}, {facts["kind"]}]
----
-# {facts["kind"]} {what}
-
-- base: {base["name"]} {base["revision"]}, weights {base["weights_hash"][:16]}, licence {base["licence"]}
-- data: {counts}, sha256 {data["hash"][:16]}
-- {result["metric_name"]} over {data["valid_queries"]} queries: {metric}
-
-Load it with `{loading}`. The validation figure chose the checkpoint; it is no test result. Settings are in
-`training_config.json`, the curve in `history.json`.
-"""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from lex_assets.models.architectures import architecture_of
 from lex_assets.models.batching import tokenize
 from lex_assets.models.bi_encoder import BiEncoder
 from lex_assets.models.reranker import Reranker
@@ -49,6 +50,17 @@ class Backbone:
     def label(self) -> str:
         """Hub id, or name and content hash; never a path, which means something else elsewhere."""
         return f"{self.base.name}@sha256:{self.base.hash[:16]}" if self.is_local else self.base.source
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of the hub that the weights are of; None for local ones, whose `label` says what they are."""
+        return None if self.is_local else self.base.commit
+
+    @property
+    def device_name(self) -> str:
+        """What the model runs on: cpu, or the GPU's name."""
+        device = self.model.device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
 
     @property
     def width(self) -> int:
@@ -124,6 +136,8 @@ def open_retriever(
         device=device,
         query_max_seq_length=config.query_max_length or None,
         passage_max_seq_length=config.passage_max_length or None,
+        quantization=config.bits,
+        dtype=config.weights_dtype,
         trust_remote_code=trust_remote_code,
     )
     settings: dict[str, Any] = {f"{kind}_prefix": encoder.get_prefix(kind) for kind in ("query", "passage")}
@@ -136,20 +150,27 @@ def open_reranker(
     base: str, config: RerankerTrainingConfig, device: str, trust_remote_code: bool = False
 ) -> RerankerBackbone:
     """The cross-encoder `base` (preset, hub id or folder). Raises LexError when it cannot be loaded."""
-    limit = config.max_length or None
-    reranker = Reranker(base, device=device, max_seq_length=limit, trust_remote_code=trust_remote_code)
+    reranker = Reranker(
+        base,
+        device=device,
+        max_seq_length=config.max_length or None,
+        quantization=config.bits,
+        dtype=config.weights_dtype,
+        trust_remote_code=trust_remote_code,
+    )
     settings = {"max_length": reranker.get_max_seq_length()}
     return RerankerBackbone(**_shared(reranker, config, settings["max_length"]), settings=settings)
 
 
 def _shared(served: BiEncoder | Reranker, config: TrainingConfig, longest: int) -> dict[str, Any]:
     preset = served.preset
+    transformer: Any = served.model[0]
     return {
         "model": served.model,
         "base": served.base,
         "licence": preset.licence,
         "is_local": preset.is_local,
-        "lora_targets": preset.lora_targets,
+        "lora_targets": architecture_of(transformer.config.model_type).lora_targets,
         "bf16": config.precision == "bf16",
         "micro_batches": MicroBatches(config.micro_batch * longest, config.cached_gradients),
     }

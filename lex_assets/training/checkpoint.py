@@ -64,11 +64,13 @@ class Checkpoints:
             self._write(staging, checkpoint)
             shutil.rmtree(self._path(step), ignore_errors=True)
             staging.rename(self._path(step))
-        except OSError as error:
+        except (OSError, SafetensorError, RuntimeError) as error:  # a full disk is none of the first for torch.save
+            cause = getattr(error, "strerror", None) or error
             raise LexError(
-                f"{self.folder}: cannot write a checkpoint ({error.strerror or error}); free space, or set "
-                "checkpoint_steps to 0"
+                f"{self.folder}: cannot write a checkpoint ({cause}); free space, or set checkpoint_steps to 0"
             ) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
         for old in self._steps()[: -self.keep]:
             shutil.rmtree(self._path(old))
 

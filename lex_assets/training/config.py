@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-BOOKKEEPING = frozenset({"checkpoint_steps", "keep_checkpoints"})
+BOOKKEEPING = frozenset({"checkpoint_steps", "keep_checkpoints", "tracker", "tracker_dir"})
 """Settings that do not change what is learnt."""
 
 
@@ -65,6 +65,11 @@ class TrainingConfig(BaseModel):
         default="auto",
         description="연산 정밀도(auto = 장치 프로필). Autocast of the encoder; logits and loss are always fp32.",
     )
+    quantization: Literal["none", "nf4"] = Field(
+        default="none",
+        description="기반 가중치 양자화. `nf4` holds the frozen base in 4 bits with double quantisation (QLoRA); the adapter "
+        "and a head stay in full precision.",
+    )
     hard_ratio: float = _hard_ratio(1.0)
     evaluations: int = Field(default=3, ge=1, description="검증 횟수. Validation passes, evenly spaced over the run.")
     patience: int = Field(
@@ -80,6 +85,27 @@ class TrainingConfig(BaseModel):
         default=200, ge=0, description="체크포인트 간격(스텝, 0 = 끔). Steps between checkpoints to resume from."
     )
     keep_checkpoints: int = Field(default=2, ge=1, description="남길 체크포인트 수. Newest checkpoints kept.")
+
+    tracker: Literal["none", "mlflow", "tensorboard", "wandb"] = Field(
+        default="none", description="실험 기록기. Where metrics are also kept, locally; each is an extra to install."
+    )
+    tracker_dir: str = Field(default="tracking", description="기록 폴더. Folder of the tracker's files.")
+
+    @property
+    def bits(self) -> str | None:
+        """The quantisation as the loaders take it."""
+        return None if self.quantization == "none" else self.quantization
+
+    @property
+    def weights_dtype(self) -> str:
+        """Precision of the frozen weights: in a 4-bit base the one it computes in, else full, under autocast."""
+        return "bfloat16" if self.bits and self.precision == "bf16" else "float32"
+
+    @model_validator(mode="after")
+    def _quantised_weights_are_frozen(self) -> Self:
+        if self.bits and self.tuning == "full":
+            raise ValueError("quantization nf4 freezes the base: set tuning to lora, or quantization to none")
+        return self
 
     def on_device(self, precision: Literal["fp32", "bf16"] = "fp32", micro_batch: int = 16) -> Self:
         """This configuration with the device's precision and micro-batch where it leaves them open."""

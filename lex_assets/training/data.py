@@ -5,6 +5,7 @@ A check on an earlier asset blocks only inside its own run, so what training rel
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ import polars as pl
 
 from lex_assets.mining.pools import excluded_pairs
 from lex_assets.retrieval.types import LexicalSearch
-from lex_assets.schemas import QRELS, QUERIES, TRIPLETS, LexError, frame_hash, search_text
+from lex_assets.schemas import QRELS, QUERIES, TRIPLETS, LexError, content_hash, frame_hash, search_text
 from lex_assets.training.config import TrainingConfig
 
+OFFICIAL = ("law", "admin_rule", "precedent", "interpretation")
+OFFICIAL_LICENCE = "passages: official texts, not protected (Copyright Act of Korea, article 7)"
 LEXICAL_SHARE = 0.5
 """Share of the validation pool that lexical search fills: without it a pool is easier than the corpus."""
 
@@ -40,7 +43,7 @@ class TrainingData:
     """Training queries with their triplets, all passages of the corpus (text, article), and the validation set.
 
     grades: per query those of its positives · unfit: per query the passages that never count as its negatives
-    (positives, equivalents, its own decision).
+    (positives, equivalents, its own decision) · hashes: sha256 of each table · licences: of questions and passages.
     """
 
     texts: Mapping[str, str]
@@ -51,7 +54,13 @@ class TrainingData:
     passages: Mapping[str, str]
     parents: Mapping[str, str]
     valid: ValidationSet
-    data_hash: str
+    hashes: Mapping[str, str]
+    licences: Sequence[str]
+
+    @cached_property
+    def data_hash(self) -> str:
+        """One hash for all tables."""
+        return content_hash(*self.hashes.values())
 
     @cached_property
     def query_ids(self) -> list[str]:
@@ -73,6 +82,7 @@ def training_data(
     little data, no negative, or nothing to validate on.
     """
     triplets, queries, qrels = TRIPLETS.validate(triplets), QUERIES.validate(queries), QRELS.validate(qrels)
+    tables = {"triplets": triplets, "queries": queries, "qrels": qrels, "corpus": corpus}
     passages = {i: search_text(c, t) for i, c, t in corpus.select("passage_id", "context", "text").iter_rows()}
     train = queries.join(triplets.select("query_id"), on="query_id")
     _require_training_queries(triplets, train, config)
@@ -94,8 +104,17 @@ def training_data(
         passages=passages,
         parents=dict(corpus.select("passage_id", "parent_id").iter_rows()),
         valid=_validation_set(queries, qrels, corpus, config),
-        data_hash=frame_hash(*(frame.sort(frame.columns[:2]) for frame in (triplets, queries, qrels, corpus))),
+        hashes={name: frame_hash(frame.sort(frame.columns[:2])) for name, frame in tables.items()},
+        licences=_licences(train, corpus),
     )
+
+
+def _licences(queries: pl.DataFrame, corpus: pl.DataFrame) -> list[str]:
+    """What the training data is under: what its questions say of themselves, and what official texts are by law."""
+    stated = {json.loads(meta or "{}").get("licence") or "" for meta in queries["meta"]}
+    official = corpus["source_type"].is_in(OFFICIAL)
+    passages = [OFFICIAL_LICENCE] * bool(official.any()) + ["passages: not stated"] * bool((~official).any())
+    return [f"questions: {licence}" for licence in sorted(stated - {""})] + passages
 
 
 def _require_training_queries(triplets: pl.DataFrame, train: pl.DataFrame, config: TrainingConfig) -> None:

@@ -84,13 +84,15 @@ def _finish(
     }
     counts = {
         "hash": data.data_hash,
+        "hashes": data.hashes,
+        "licences": data.licences,
         "queries": len(data.texts),
         "negatives": sum(map(len, data.negatives.values())),
         "passages": len(data.passages),
         "valid_queries": len(data.valid.query_ids),
     }
     settings = backbone.settings | {"seed": config.seed, "config": config.model_dump()}
-    facts = training_facts(kind, _base(backbone), settings, counts, outcome)
+    facts = training_facts(kind, _base(backbone), settings, counts, outcome, backbone.device_name)
     write_model(target, lambda folder: save_tuned(model, backbone, config, folder), facts, run.history)
     return TrainingResult(target, run.history, data_hash=data.data_hash, seconds=run.seconds, **outcome)
 
@@ -98,5 +100,10 @@ def _finish(
 def _base(backbone: Backbone) -> dict[str, str]:
     """The frozen weights by name and content; loading an adapter compares `weights_hash`."""
     base = backbone.base
-    licence = backbone.licence or "see the base"
-    return {"name": base.name, "revision": base.commit or "", "weights_hash": base.hash, "licence": licence}
+    return {
+        "name": base.name,
+        "hub_id": "" if backbone.is_local else base.source,
+        "revision": base.commit or "",
+        "weights_hash": base.hash,
+        "licence": backbone.licence or "not stated",
+    }

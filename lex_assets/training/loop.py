@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lex_assets.schemas import LexError
 from lex_assets.training.checkpoint import Checkpoint, Checkpoints
 from lex_assets.training.config import TrainingConfig
-from lex_assets.training.sampling import epoch_batches
+from lex_assets.training.sampling import epoch_batches, steps_per_pass
 from lex_assets.training.step import MicroBatches, StepBatch, backward
 from lex_assets.training.tuning import GradientCheck, modules_in_training
 from lex_assets.training.verdict import Course, TrainingError
@@ -142,7 +142,7 @@ class _Run:
         self.batches = lru_cache(maxsize=1)(
             lambda number: epoch_batches(task.query_ids, config.batch_size, config.seed, number)
         )
-        self.per_pass = math.ceil(len(self.batches(0)) / config.accumulation)
+        self.per_pass = steps_per_pass(len(task.query_ids), config)
         self.per_epoch = self.per_pass * config.data_multiply
         self.total = int(min(self.per_epoch * config.epochs, config.max_steps or math.inf))
         self.optimizer = torch.optim.AdamW(_decayed(self.trained.values(), config.weight_decay))

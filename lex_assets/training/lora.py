@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from lex_assets.models.architectures import ALL
 from lex_assets.schemas import LexError
 from lex_assets.training.config import TrainingConfig
-
-ALL = "all"
 
 
 def head_names(model: nn.Module) -> list[str]:
@@ -51,10 +50,18 @@ def lora_target_names(model: nn.Module, wanted: Sequence[str]) -> list[str]:
     return chosen
 
 
-def attach_lora(model: nn.Module, config: TrainingConfig, targets: Sequence[str], base_name: str, head: bool) -> Any:
+def attach_lora(
+    model: nn.Module,
+    config: TrainingConfig,
+    targets: Sequence[str],
+    base_name: str,
+    head: bool,
+    revision: str | None = None,
+) -> Any:
     """The PEFT model around `model`, whose layers are adapted in place.
 
-    targets: used where the config names none · base_name is written into adapter_config.json. With `head`, the modules outside the encoder train in full.
+    targets: used where the config names none · base_name, revision: written into adapter_config.json, never a path. With
+    `head`, the modules outside the encoder train in full.
     """
     from peft import LoraConfig, TaskType, get_peft_model
 
@@ -70,7 +77,8 @@ def attach_lora(model: nn.Module, config: TrainingConfig, targets: Sequence[str]
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # lora_A starts at random
         peft_model = get_peft_model(model, lora)
-    peft_model.peft_config["default"].base_model_name_or_path = base_name
+    written = peft_model.peft_config["default"]
+    written.base_model_name_or_path, written.revision = base_name, revision
     assert_trainable(peft_model, heads or [])
     return peft_model
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lex_assets.training.config import TrainingConfig
 from lex_assets.training.data import TrainingData
 
 
@@ -23,6 +24,11 @@ def epoch_batches(query_ids: Sequence[str], batch_size: int, seed: int, epoch: i
     random.Random(f"{seed}/{epoch}/order").shuffle(order)
     batches = math.ceil(len(order) / batch_size)
     return [order[n::batches] for n in range(batches)]
+
+
+def steps_per_pass(queries: int, config: TrainingConfig) -> int:
+    """Optimizer steps in which every one of `queries` training queries is taken once."""
+    return math.ceil(math.ceil(queries / config.batch_size) / config.accumulation)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ SECOND_FACTORS = ("lora_A", "lora_embedding_B")
 def tuned(backbone: Backbone, config: TrainingConfig, head: bool) -> nn.Module:
     """The module whose trainable parameters are those that `config.tuning` names. Raises LexError when that cannot be."""
     if config.tuning == "lora":
-        adapted: nn.Module = attach_lora(backbone.transformer, config, backbone.lora_targets, backbone.label, head=head)
+        adapted: nn.Module = attach_lora(
+            backbone.transformer, config, backbone.lora_targets, backbone.label, head=head, revision=backbone.revision
+        )
         return adapted
     for name, parameter in backbone.model.named_parameters():
         if not parameter.is_floating_point():

@@ -10,6 +10,7 @@ from lex_assets.mining.config import MiningConfig
 from lex_assets.mining.mine import citation_neighbours, mine_hard_negatives
 from lex_assets.mining.pools import DenseSearch
 from lex_assets.mining.with_models import mine_with_models
+from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.schemas import CITATIONS, PASSAGES, TRIPLETS, LexError, content_hash, frame_hash
 from lex_assets_tests.mining.conftest import TableReranker, TableSearch, article, paragraph, passage_row
 
@@ -32,13 +33,8 @@ def dense_search(queries, corpus, cosine) -> DenseSearch:
     """Dense search with the cosine of every (query_id, passage_id) given: one axis per passage, one for the rest."""
     ids = corpus["passage_id"].to_list()
     vectors = np.array([[cosine(q, p) for p in ids] for q in queries["query_id"]], np.float32)
-
-    class Index:
-        def search(self, query_vectors, k):
-            rows = [zip(ids, map(float, row), strict=True) for row in query_vectors]
-            return [sorted(row, key=lambda hit: (-hit[1], hit[0]))[:k] for row in rows]
-
-    return DenseSearch(Index(), queries["query_id"].to_list(), vectors, ids, np.eye(len(ids), dtype=np.float32))
+    index = DenseIndex(ids, np.eye(len(ids), dtype=np.float32))
+    return DenseSearch(index, queries["query_id"].to_list(), vectors)
 
 
 def test_positives_equivalents_and_own_passages_are_never_negatives(queries, qrels, corpus, lexical) -> None:
@@ -257,6 +253,9 @@ class CountingEncoder:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     encode_queries = encode_passages
+
+    def passage_windows(self, texts) -> list[list[str]]:
+        return [[text] for text in texts]
 
     def cache_key(self, kind: str) -> str:
         return kind

@@ -34,6 +34,30 @@ def tiny_config(size, **extra):
     return BertConfig(vocab_size=size, max_position_embeddings=64, **shape, **extra)
 
 
+def write_checkpoint(folder, model_type, kind="retriever", pooling=None):
+    """A random model of an architecture as it lies on a disk: a plain transformers folder, or with `pooling` (mean, cls) a
+    sentence-transformers folder."""
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+    special = {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    size = save_tokenizer(folder)
+    config = AutoConfig.for_model(
+        model_type, vocab_size=size, max_position_embeddings=64, initializer_range=0.2, num_labels=1, **shape, **special
+    )
+    torch.manual_seed(1)
+    loader = AutoModel if kind == "retriever" else AutoModelForSequenceClassification
+    loader.from_config(config).save_pretrained(folder)
+    if pooling:
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+        modules = [Transformer(str(folder), max_seq_length=32), Pooling(16, pooling), Normalize()]
+        SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_retriever(tmp_path_factory):
     """A plain BERT checkpoint, as on the hub, without sentence-transformers files."""
@@ -63,7 +87,7 @@ def save_adapter(model, folder, training_config, **lora):
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from lex_assets.models.presets import ENCODER_LINEARS
+    from lex_assets.models.architectures import ENCODER_LINEARS
 
     torch.manual_seed(3)
     adapted = get_peft_model(model, LoraConfig(r=2, target_modules=list(ENCODER_LINEARS), **lora))

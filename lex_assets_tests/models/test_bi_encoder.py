@@ -7,7 +7,7 @@ import pytest
 
 from lex_assets import BiEncoder, TemplateMode
 from lex_assets.schemas import LexError
-from lex_assets_tests.models.conftest import save_adapter
+from lex_assets_tests.models.conftest import CHARACTERS, save_adapter
 
 TEXTS = ["손해배상 청구", "가나다라마바사", "법률", "①항 다ㆍ라 손해배상의 청구 법률 조항"]
 
@@ -57,8 +57,44 @@ def test_long_texts_are_cut_and_counted(tiny_retriever):
     assert (encoder.get_max_seq_length("passage"), encoder.get_max_seq_length("query")) == (8, 64)
 
 
-def test_a_length_beyond_the_models_positions_is_lowered(tiny_retriever):
-    assert BiEncoder(str(tiny_retriever), max_seq_length=4096).get_max_seq_length() == 64
+def test_long_passages_become_windows_that_cover_all_of_them(tiny_retriever):
+    encoder = BiEncoder(str(tiny_retriever), passage_max_seq_length=12, window_overlap=2)
+    short, long = "가나다라마바사아자차", "".join(dict.fromkeys(CHARACTERS.replace(" ", "")))
+    (whole,), pieces = encoder.passage_windows([short, long])
+    assert whole == short
+    assert pieces == [long[at : at + 6] for at in (*range(0, len(long) - 6, 4), len(long) - 6)]
+    encoder.encode_passages(pieces)
+    assert encoder.truncated["passage"] == 0
+    assert BiEncoder(str(tiny_retriever), window_overlap=None).passage_windows([long]) == [[long]]
+
+
+def test_a_word_beyond_the_models_limit_is_found_by_its_window(tiny_retriever):
+    """Cut at the limit, two passages that differ only behind it cannot be told apart."""
+    import polars as pl
+
+    from lex_assets.retrieval.search import Searcher
+
+    start = "가나다라마바사아자차카타파하" * 2
+    corpus = pl.DataFrame(
+        {"passage_id": ["a", "b"], "context": "", "text": [start + "호호호호", start + "손해배상청구법률"]}
+    )
+    question = pl.DataFrame({"query_id": ["q"], "text": ["손해배상청구법률"]})
+    encoder = BiEncoder(str(tiny_retriever), passage_max_seq_length=16, window_overlap=4)
+    run = Searcher(corpus, encoder).search(question, "dense", 2)
+    assert run["passage_id"].to_list() == ["b", "a"] and run["score"][0] > run["score"][1]
+    cut = BiEncoder(str(tiny_retriever), passage_max_seq_length=16, window_overlap=None)
+    same = Searcher(corpus, cut).search(question, "dense", 2)
+    assert same["score"][0] == same["score"][1]
+
+
+def test_a_query_that_is_cut_is_said(tiny_retriever, caplog):
+    BiEncoder(str(tiny_retriever), query_max_seq_length=6).encode_queries(["가나다라마바사아"])
+    assert "1 of 1 query texts were cut at 6 tokens; raise query_max_length, or ask shorter" in caplog.text
+
+
+def test_a_length_beyond_the_models_positions_is_refused(tiny_retriever):
+    with pytest.raises(LexError, match="4096 tokens were asked for, but the model has 64 positions"):
+        BiEncoder(str(tiny_retriever), max_seq_length=4096)
 
 
 def test_adapter_answers_like_plain_peft_with_its_training_prefix_and_length(tiny_retriever, adapter):
@@ -101,6 +137,15 @@ def test_adapter_of_another_base_is_refused_naming_both(tiny_retriever, adapter,
 def test_missing_adapter_is_named(tiny_retriever, tmp_path):
     with pytest.raises(LexError, match="no adapter at"):
         BiEncoder(str(tiny_retriever), peft_adapter_path=str(tmp_path))
+
+
+def test_an_adapter_without_safetensors_and_a_device_that_is_not_there_are_named(tiny_retriever, adapter, tmp_path):
+    pickled = shutil.copytree(adapter, tmp_path / "pickled")
+    (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
+    with pytest.raises(LexError, match=r"holds no adapter weights \(\*\.safetensors\)"):
+        BiEncoder(str(tiny_retriever), peft_adapter_path=str(pickled))
+    with pytest.raises(LexError, match=r"device gpu7: .*name one that is there, for example cpu"):
+        BiEncoder(str(tiny_retriever), device="gpu7")
 
 
 def test_nan_weights_do_not_pass(tiny_retriever):

@@ -60,13 +60,16 @@ def test_unknown_quantisation_is_refused(tiny_reranker):
         Reranker(str(tiny_reranker), quantization="int3")
 
 
-@pytest.mark.slow
-def test_nf4_leaves_the_head_in_full_precision(tiny_reranker):
+def test_nf4_leaves_the_head_in_full_precision_and_the_cpu_layout_alone(tiny_reranker, monkeypatch):
+    import bitsandbytes.nn.modules
     import torch
 
+    monkeypatch.setattr(bitsandbytes.nn.modules, "has_avx512bf16", lambda: True)
     quantised = Reranker(str(tiny_reranker), quantization="nf4")
     kinds = {name: type(m).__name__ for name, m in quantised.model[0].model.named_modules()}
     assert isinstance(quantised.model[0].model.classifier, torch.nn.Linear)
     assert kinds["classifier"] == "Linear"
     assert kinds["bert.encoder.layer.0.attention.self.query"] == "Linear4bit"
     assert np.isfinite(quantised.score(PAIRS)).all()
+    four_bit = [m for m in quantised.model.modules() if type(m).__name__ == "Linear4bit"]
+    assert four_bit and not any(module.support_avx512bf16_for_cpu for module in four_bit)

@@ -22,7 +22,7 @@ class Training:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.settings: Any = None
         self.checkpoint_dir: Any = None
-        monkeypatch.setattr(adapters, "_trainer", lambda kind: self)
+        monkeypatch.setattr("lex_assets.training.run.trainer", lambda kind: self)
 
     def __call__(self, base, triplets, queries, qrels, corpus, settings, out_dir, device, on_step, *, checkpoint_dir):
         self.settings, self.checkpoint_dir = settings, checkpoint_dir
@@ -34,7 +34,7 @@ def trained(tmp_path, profile: str, settings: RetrieverTrainingConfig):
     def held():
         yield Device("cuda:0", "a device", PROFILES[profile])
 
-    store = SimpleNamespace(stages=tmp_path / "stages", checkpoints=tmp_path / "checkpoints")
+    store = SimpleNamespace(path=tmp_path, stages=tmp_path / "stages", checkpoints=tmp_path / "checkpoints")
     models = SimpleNamespace(retriever="builtin", identities=lambda: {"retriever": "x"})
     data = SimpleNamespace(triplets=None, queries=None, qrels=None, corpus=None, hashes=dict)
     context = SimpleNamespace(log=None)

@@ -29,6 +29,24 @@ def test_equals_the_double_precision_reference_ties_included(vectors, block, mon
     assert [[i for i, _ in hits] for hits in index.search(queries, 20)] == reference(index, queries, 20)
 
 
+@pytest.mark.parametrize("block", [16_384, 7, 1])
+def test_a_passage_scores_what_its_best_window_scores(vectors, block, monkeypatch):
+    monkeypatch.setattr(dense, "PASSAGE_BLOCK", block)
+    generator = np.random.default_rng(2)
+    windows = generator.multinomial(140, np.ones(60) / 60) + 1
+    ids = [f"p{n:03d}" for n in generator.permutation(60)]
+    index, queries = DenseIndex(ids, vectors, windows), vectors[:5]
+    owners = np.repeat(np.arange(60), windows)
+    best = [{ids[p]: max((q @ vectors[owners == p].T).tolist()) for p in range(60)} for q in queries]
+    expected = [sorted(scores.items(), key=lambda hit: (-hit[1], hit[0])) for scores in best]
+    assert index.search(queries, 60) == expected
+    banned = [{expected[0][0][0]}, set(), set(), set(), set()]
+    assert index.search(queries, 60, banned)[0] == expected[0][1:]
+    pairs = [ids[n] for n in (5, 59, 0, 5, 17)]
+    assert index.scores(queries, pairs).tolist() == [scores[p] for scores, p in zip(best, pairs, strict=True)]
+    assert index.scores(queries[:0], []).shape == (0,)
+
+
 def test_excluded_passages_are_not_answered(vectors):
     index = DenseIndex([f"p{n:03d}" for n in range(200)], vectors)
     everything = index.search(vectors[:2], 200)

@@ -33,6 +33,9 @@ class WordEncoder:
 
     encode_queries = encode_passages
 
+    def passage_windows(self, texts):
+        return [[text] for text in texts]
+
 
 class LengthReranker:
     def score(self, pairs, batch_size=64):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lex_assets.models.presets import ENCODER_LINEARS
+from lex_assets.models.architectures import ENCODER_LINEARS
 from lex_assets.models.reranker import Reranker
 from lex_assets.schemas import RUN, LexError
 from lex_assets.training.config import RerankerTrainingConfig

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lex_assets.evaluation.plots import IntervalRow, bars, curves, forest, histogram, svg_data_uri_markdown
+from lex_assets.plots import IntervalRow, bars, curves, forest, histogram, svg_data_uri_markdown
 
 ROWS = [IntervalRow("어댑터 <b>", 0.04, 0.01, 0.07, "better"), IntervalRow("BM25", -0.1, -math.inf, math.inf, "worse")]
 PLOTS = {

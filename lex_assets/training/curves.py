@@ -1,0 +1,26 @@
+"""A run's history as plots: the loss against chance, and the validation metric against the base model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lex_assets.plots import curves
+
+History = Sequence[Mapping[str, Any]]
+"""Rows of a training history: step, loss, metric, …; null where a row does not measure it."""
+
+
+def loss_curve(history: History, chance: float) -> str:
+    """SVG of the loss per step; the dashed line is what a model scores that knows nothing."""
+    return curves({"loss": series(history, "loss")}, "loss", "step", {"chance": chance})
+
+
+def metric_curve(history: History, name: str, base: float) -> str:
+    """SVG of the validation metric; the dashed line is the base model."""
+    return curves({name: series(history, "metric")}, "validation", "step", {"base": base})
+
+
+def series(history: History, name: str) -> list[tuple[float, float]]:
+    """(step, value) wherever `name` was measured."""
+    return [(row["step"], row[name]) for row in history if row.get(name) is not None]
