@@ -24,15 +24,14 @@ from lex_assets.evaluation import render
 from lex_assets.evaluation.cases import won_and_lost
 from lex_assets.evaluation.metrics import (
     DEFAULT_METRICS,
-    EvaluationError,
-    Unit,
     oracle_run,
     per_query,
     summarise,
-    to_parents,
 )
+from lex_assets.evaluation.refusals import EvaluationError
 from lex_assets.evaluation.significance import Comparison, ComparisonConfig, compare, compare_all, correct
 from lex_assets.evaluation.slices import error_groups, query_slices, slice_sizes
+from lex_assets.evaluation.units import Unit, to_parents
 from lex_assets.schemas import (
     HUMAN_ORIGINS,
     REGIMES,

@@ -16,7 +16,8 @@ from typing import Any
 
 import polars as pl
 
-from lex_assets.evaluation.metrics import EvaluationError, rank_by_score
+from lex_assets.evaluation.metrics import rank_by_score
+from lex_assets.evaluation.refusals import EvaluationError
 from lex_assets.schemas import QRELS, RUN
 
 _HEADERS = {"query", "query_id", "qid", "query-id"}
