@@ -5,18 +5,13 @@ Commands parse options, call one core function and print. Heavy libraries are im
 
 from __future__ import annotations
 
-import gzip
-import json
 import logging
 import os
 import sys
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -24,15 +19,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import polars as pl
 import typer
 from pydantic import BaseModel, ValidationError
-from rich.console import Console
 from rich.table import Table
 
-from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, LexError, content_hash
+from lex_assets.cli_evaluation import evaluate
+from lex_assets.console import errors, failing_in_one_line, out, writing
+from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_parquet
+from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, LexError
+from lex_assets.sources.lines import read_objects
 
 if TYPE_CHECKING:
     from lex_assets.sources.download import Downloaded
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="lex-assets",
@@ -41,8 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console()
-errors = Console(stderr=True)
+app.command()(evaluate)
 
 
 class Mode(StrEnum):
@@ -76,23 +71,6 @@ class Source(StrEnum):
     interpretation = "interpretation"
     constitutional = "constitutional"
     tribunal = "tribunal"
-
-
-def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` that prints a LexError as one line on stderr and exits with 1; 130 after Ctrl-C."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except LexError as error:
-            errors.print(f"오류 · error: {error}", soft_wrap=True, markup=False, highlight=False)
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            errors.print("중단됨 · interrupted")
-            raise typer.Exit(INTERRUPTED) from None
-
-    return wrapped
 
 
 @app.callback()
@@ -248,33 +226,6 @@ def search(
 
 @app.command()
 @failing_in_one_line
-def evaluate(
-    qrels: Annotated[Path, typer.Option(help="정답 TSV(TREC/BEIR) · qrels")],
-    run: Annotated[Path, typer.Option(help="TREC run · run to score")],
-    baseline: Annotated[Path | None, typer.Option(help="비교할 TREC run · run to compare with")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="지표(여러 번) · metrics, repeatable")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
-) -> None:
-    """run을 채점하고 기준과 비교 · Score a run; with a baseline, say whether the difference means anything."""
-    from lex_assets.evaluation.metrics import per_query, summarise
-    from lex_assets.evaluation.significance import compare_all
-    from lex_assets.evaluation.trec import read_qrels, read_run
-
-    metrics = metric or ["ndcg@10", "mrr@10", "r@10", "hit@1", "hit@10"]
-    runs = [read_run(run, "run"), *([read_run(baseline, "baseline")] if baseline else [])]
-    labels = read_qrels(qrels)
-    scores = per_query(_labelled(pl.concat(runs), labels), labels, metrics, unit="passage", on_missing="zero")
-    facts: dict[str, Any] = {"metrics": summarise(scores).to_dicts()}
-    if baseline:
-        facts["comparisons"] = [compare_all(scores, [("baseline", "run")], name)[0].to_dict() for name in metrics]
-    if as_json:
-        print(json.dumps(facts, ensure_ascii=False, indent=1))
-        return
-    _print_scores(facts, metrics)
-
-
-@app.command()
-@failing_in_one_line
 def embed(
     model: Annotated[str, typer.Option(help="프리셋, 허브 id 또는 폴더 · preset, hub id or folder")],
     input_file: Annotated[Path, typer.Option("--input", help="JSONL {id,text,title?,law?} · texts")],
@@ -290,7 +241,7 @@ def embed(
     """글을 벡터로 · Encode texts: `{prefix}.npz` (ids, embeddings) or `{prefix}_ids.npy` + `{prefix}_embeds.npy`."""
     if layout not in ("npz", "npy"):
         raise LexError(f"format {layout!r} is not known; use npz or npy")
-    rows = list(_jsonl(input_file))
+    rows = [row for _, row in read_objects(input_file, TEXT_ROW)]
     if not rows:
         raise LexError(f"{input_file}: holds no text; write one JSON object {{id, text}} per line")
     texts = [_joined(row) for row in rows]
@@ -378,29 +329,12 @@ def _some(names: tuple[str, ...]) -> str:
     return f"{len(names):,} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
 
 
-def _labelled(runs: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """The rankings of labelled queries; what is left out, and what will count as found nothing, is said on stderr."""
-    kept = runs.join(labels.select("query_id").unique(), on="query_id", how="semi")
-    for (system,), group in runs.group_by(["system"], maintain_order=True):
-        unlabelled = group["query_id"].n_unique() - kept.filter(pl.col("system") == system)["query_id"].n_unique()
-        missing = labels["query_id"].n_unique() - kept.filter(pl.col("system") == system)["query_id"].n_unique()
-        if unlabelled or missing:
-            errors.print(
-                f"{system}: 정답 없는 질의 {unlabelled:,}개 제외, 결과 없는 질의 {missing:,}개는 0점 · "
-                f"{unlabelled:,} queries without labels left out, {missing:,} without results count 0",
-                soft_wrap=True,
-            )
-    if kept.is_empty():
-        raise LexError("run and qrels share no query id; check that they belong to the same set")
-    return kept
-
-
 def latest_report(store: Path, domain: str) -> Path:
     """Folder of the published report of `domain`. Raises LexError when the pipeline has made none in `store`."""
     if domain not in DOMAINS:
         raise LexError(f"domain {domain!r} is not known; choose from {', '.join(DOMAINS)}")
-    for table in _published(store / "tables" / "eval_report" / domain, "report"):
-        folder = store.resolve() / _parquet(table).item(0, "path")
+    for table in published(store / "tables" / "eval_report" / domain, "report"):
+        folder = store.resolve() / read_parquet(table).item(0, "path")
         if (folder / "report.html").is_file():
             return folder
     raise LexError(
@@ -409,21 +343,12 @@ def latest_report(store: Path, domain: str) -> Path:
     )
 
 
-def read_corpus(path: Path) -> pl.DataFrame:
-    """PASSAGES rows of a store folder (its corpus.parquet, or the pipeline's corpus asset) or of a JSONL file."""
-    if not path.exists():
-        raise LexError(f"{path}: no such file or folder; give a store folder or a JSONL file")
-    if path.is_file():
-        return PASSAGES.frame(_passage_row(row) for row in _jsonl(path))
-    for candidate in (path / "corpus.parquet", *_published(path / "tables" / "corpus", "passages")):
-        if candidate.is_file():
-            return PASSAGES.validate(_parquet(candidate))
-    raise LexError(f"{path}: holds no corpus; run `lex-assets ingest RAW --store {path}` first")
-
-
 def read_queries(path: Path) -> pl.DataFrame:
     """query_id, text, exclude (list of passage ids) of a JSONL file."""
-    rows = [{"query_id": str(row["id"]), "text": row["text"], "exclude": _excluded(row, path)} for row in _jsonl(path)]
+    rows = [
+        {"query_id": str(row["id"]), "text": row["text"], "exclude": _excluded(row, path)}
+        for _, row in read_objects(path, TEXT_ROW)
+    ]
     schema: Any = {"query_id": pl.String, "text": pl.String, "exclude": pl.List(pl.String)}
     table = pl.DataFrame(rows, schema=schema, orient="row")
     if table.is_empty():
@@ -442,82 +367,16 @@ def _excluded(row: dict[str, Any], path: Path) -> list[str]:
     return [str(i) for i in ids]
 
 
-def _passage_row(row: dict[str, Any]) -> dict[str, Any]:
-    identity, context = str(row["id"]), " ".join(str(row[k]) for k in ("law", "title") if row.get(k))
-    text = row["text"]
-    blank = dict.fromkeys(PASSAGES.names, "")
-    return blank | {
-        "passage_id": identity,
-        "doc_id": identity,
-        "parent_id": identity,
-        "context": context,
-        "text": text,
-        "equivalence_id": identity,
-        "content_hash": content_hash(context, text),
-    }
-
-
 def _joined(row: dict[str, Any]) -> str:
     head = " ".join(str(row[k]) for k in ("law", "title") if row.get(k))
     return f"{head}\n{row['text']}" if head else row["text"]
-
-
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Objects of a JSONL file, gzipped or not, each with id and text. Raises LexError with the first line that is none."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _object(line, f"{path}:{number}")
-    except FileNotFoundError:
-        raise LexError(f"{path}: no such file; check the path") from None
-    except UnicodeDecodeError:
-        raise LexError(f"{path}: not UTF-8 text; convert it, for example with iconv") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise LexError(f"{path}: cannot read ({error}); check the file") from error
-
-
-def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise LexError(f"{where}: not JSON ({error}); write one object per line") from None
-    for name, kinds in (("id", (str, int)), ("text", (str,))):
-        if not isinstance(value, dict) or value.get(name) is None:
-            raise LexError(f"{where}: {name} is missing; every line needs id, text")
-        if not isinstance(value[name], kinds):
-            raise LexError(f"{where}: {name} is a {type(value[name]).__name__}; write it as a string")
-    return value
-
-
-def _published(folder: Path, table: str) -> list[Path]:
-    pointer = folder / "CURRENT"
-    return [folder / pointer.read_text().strip() / f"{table}.parquet"] if pointer.is_file() else []
-
-
-def _parquet(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        cause = str(error).splitlines()[0]
-        raise LexError(f"{path}: cannot read the table ({cause}); make it again") from error
-
-
-@contextmanager
-def writing(path: Path, option: str) -> Iterator[None]:
-    """What goes wrong while writing `path` in one line that names the option to change."""
-    try:
-        yield
-    except OSError as error:
-        raise LexError(f"{path}: cannot write ({error.strerror or error}); choose another with {option}") from error
 
 
 def _stored(store: Path, name: str) -> pl.DataFrame:
     path = store / f"{name}.parquet"
     if not path.is_file():
         raise LexError(f"{store}: holds no {name}; run `lex-assets ingest RAW --store {store}` first")
-    return _parquet(path)
+    return read_parquet(path)
 
 
 def _settings(kind: type[BaseModel], **values: Any) -> Any:
@@ -571,19 +430,3 @@ def _write_embeddings(outdir: Path, prefix: str, layout: str, ids: list[str], ve
             for name in writers:
                 Path(beside, name).replace(outdir / name)
     return [outdir / name for name in writers]
-
-
-def _print_scores(facts: dict[str, Any], metrics: list[str]) -> None:
-    table = Table("system", *metrics, "n")
-    for row in facts["metrics"]:
-        table.add_row(row["system"], *(f"{row[name]:.4f}" for name in metrics), str(row["n"]))
-    out.print(table)
-    for one in facts.get("comparisons", []):
-        smallest = one["smallest_detectable"]
-        out.print(
-            f"{one['metric']}: {one['difference']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}] "
-            f"p={one['p']:.4f} → {one['verdict']} ({one['reason']}); "
-            f"최소 검출 효과 · smallest detectable {'-' if smallest is None else f'{smallest:.4f}'}",
-            markup=False,
-            soft_wrap=True,
-        )

@@ -1,0 +1,134 @@
+"""Commands about what a model is worth: `evaluate`."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import polars as pl
+import typer
+from rich.table import Table
+
+from lex_assets.console import errors, failing_in_one_line, out
+from lex_assets.schemas import LexError
+
+if TYPE_CHECKING:
+    from lex_assets.evaluation.scoring import Scored
+
+DEFAULT_METRICS = ["ndcg@10", "mrr@10", "r@10", "hit@1", "hit@10"]
+BASELINE = "baseline"
+
+
+class CountedUnit(StrEnum):
+    """What counts as found."""
+
+    passage = "passage"
+    parent = "parent"
+
+
+class Missing(StrEnum):
+    """What a labelled query without results is."""
+
+    zero = "zero"
+    error = "error"
+
+
+@failing_in_one_line
+def evaluate(
+    qrels: Annotated[Path, typer.Option(help="정답(TREC/BEIR TSV, Parquet) · qrels")],
+    run: Annotated[list[Path], typer.Option(help="run(TREC, Parquet; 여러 번) · runs to score, repeatable")],
+    baseline: Annotated[Path | None, typer.Option(help="비교할 run · run to compare with")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="지표(여러 번) · metrics, repeatable")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="말뭉치(저장소 또는 JSONL): 모르는 id를 거절 · corpus, refuses unknown ids")
+    ] = None,
+    unit: Annotated[
+        CountedUnit, typer.Option(help="passage, 또는 parent(조문·판결 단위, --corpus 필요) · what is counted")
+    ] = CountedUnit.passage,
+    groups: Annotated[
+        Path | None, typer.Option(help="함께 움직이는 질의 묶음 `질의 묶음` · query groups for intervals")
+    ] = None,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="run들이 한 시스템의 시드들 · the runs are seeds of one system")
+    ] = False,
+    missing: Annotated[
+        Missing, typer.Option(help="결과 없는 질의: zero(0점) 또는 error · queries without results")
+    ] = Missing.zero,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """run을 채점하고 기준과 비교 · Score runs; with a baseline, say whether the difference means anything."""
+    from lex_assets.evaluation.scoring import score_runs
+    from lex_assets.evaluation.trec import read_groups, read_qrels
+    from lex_assets.passages.stored import read_corpus
+
+    metrics = metric or DEFAULT_METRICS
+    scored = score_runs(
+        _read_runs(run, baseline),
+        read_qrels(qrels),
+        metrics,
+        BASELINE if baseline else None,
+        unit=unit.value,
+        parents=read_corpus(corpus) if corpus else None,
+        groups=read_groups(groups) if groups else None,
+        on_missing=missing.value,
+    )
+    _say_what_is_missing(scored)
+    facts = scored.to_dict() | ({"seeds": scored.seeds_agree()} if seeds and baseline else {})
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+        return
+    _print_scores(facts, metrics)
+
+
+def _read_runs(paths: list[Path], baseline: Path | None) -> pl.DataFrame:
+    """One table; a run is named after its file (`run` when it is the only one), the baseline `baseline`."""
+    from lex_assets.evaluation.trec import read_run
+
+    names = ["run"] if len(paths) == 1 else [path.name.split(".")[0] for path in paths]
+    repeated = next((name for n, name in enumerate(names) if name in names[:n] or name == BASELINE), None)
+    if repeated:
+        raise LexError(f"--run: two runs are called {repeated!r}; rename one of the files")
+    runs = [read_run(path, name) for path, name in zip(paths, names, strict=True)]
+    return pl.concat([*runs, *([read_run(baseline, BASELINE)] if baseline else [])])
+
+
+def _say_what_is_missing(scored: Scored) -> None:
+    for system, left_out in scored.left_out.items():
+        unanswered = scored.unanswered[system]
+        if left_out or unanswered:
+            errors.print(
+                f"{system}: 정답 없는 질의 {len(left_out):,}개 제외{_example(left_out)}, "
+                f"결과 없는 질의 {len(unanswered):,}개는 0점{_example(unanswered)} · "
+                f"{len(left_out):,} queries without labels left out, {len(unanswered):,} without results count 0",
+                soft_wrap=True,
+                markup=False,
+                highlight=False,
+            )
+
+
+def _example(ids: list[str]) -> str:
+    return f"({ids[0]}{', …' if len(ids) > 1 else ''})" if ids else ""
+
+
+def _print_scores(facts: dict[str, Any], metrics: list[str]) -> None:
+    table = Table("system", *metrics, "n")
+    for row in facts["metrics"]:
+        table.add_row(row["system"], *(f"{row[name]:.4f}" for name in metrics), str(row["n"]))
+    out.print(table)
+    for one in facts["comparisons"]:
+        print(comparison_line(one))
+    for name, verdict in facts.get("seeds", {}).items():
+        print(f"{name}: 모든 시드의 판정 · all seeds agree on: {verdict}")
+
+
+def comparison_line(one: dict[str, Any]) -> str:
+    """A comparison in one line: difference, interval, p, verdict, and the smallest effect that could have been seen."""
+    smallest = one["smallest_detectable"]
+    low, high = (f"{one[end]:+.4f}" if one[end] is not None else "∞" for end in ("low", "high"))
+    return (
+        f"{one['system']} {one['metric']}: {one['difference']:+.4f} [{low}, {high}] "
+        f"p={one['p_holm']:.4f} → {one['verdict']} ({one['reason']}); "
+        f"최소 검출 효과 · smallest detectable {'-' if smallest is None else f'{smallest:.4f}'}"
+    )
