@@ -21,7 +21,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
-from lex_assets.cli_evaluation import evaluate
+from lex_assets.cli_evaluation import champion, evaluate
 from lex_assets.console import errors, failing_in_one_line, out, writing
 from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_parquet
 from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, LexError
@@ -38,6 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(evaluate)
+app.add_typer(champion)
 
 
 class Mode(StrEnum):

@@ -1,8 +1,9 @@
-"""Commands about what a model is worth: `evaluate`."""
+"""Commands about what a model is worth and whether it is used: `evaluate`, `champion`."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,13 +13,24 @@ import typer
 from rich.table import Table
 
 from lex_assets.console import errors, failing_in_one_line, out
-from lex_assets.schemas import LexError
+from lex_assets.schemas import DOMAINS, LexError
 
 if TYPE_CHECKING:
     from lex_assets.evaluation.scoring import Scored
+    from lex_assets.registry.candidate import Registry
+    from lex_assets.registry.champion import Champion
 
 DEFAULT_METRICS = ["ndcg@10", "mrr@10", "r@10", "hit@1", "hit@10"]
 BASELINE = "baseline"
+
+champion = typer.Typer(
+    name="champion",
+    help="쓰고 있는 어댑터: 보기, 승격, 되돌리기. The adapters in use: show, promote, roll back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Store = Annotated[Path, typer.Option(help="파이프라인의 저장소 폴더 · store folder of the pipeline")]
+Domain = Annotated[str, typer.Option(help="도메인: finance, law, precedent · domain")]
 
 
 class CountedUnit(StrEnum):
@@ -132,3 +144,72 @@ def comparison_line(one: dict[str, Any]) -> str:
         f"p={one['p_holm']:.4f} → {one['verdict']} ({one['reason']}); "
         f"최소 검출 효과 · smallest detectable {'-' if smallest is None else f'{smallest:.4f}'}"
     )
+
+
+@champion.command()
+@failing_in_one_line
+def show(
+    store: Store,
+    domain: Domain,
+    history: Annotated[bool, typer.Option("--history", help="처음부터 모두 · every promotion and rollback")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """쓰고 있는 어댑터와 그 이유 · The adapters in use, since when and why."""
+    entries = _registry(store, domain).champions.history(domain)
+    if as_json:
+        print(json.dumps([asdict(one) for one in (entries if history else entries[-1:])], ensure_ascii=False, indent=1))
+        return
+    if not entries:
+        print(f"{domain}: 기반 모델, 승격된 적 없음 · the base model; nothing was promoted yet")
+    for one in entries if history else entries[-1:]:
+        print(_champion_line(domain, one))
+
+
+@champion.command()
+@failing_in_one_line
+def promote(
+    store: Store,
+    domain: Domain,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """마지막 보고서의 어댑터를 관문에 · Put the last report's adapters to the gate; promoted only when it is passed."""
+    from lex_assets.registry.candidate import UNDECIDED
+    from lex_assets.registry.published import candidate_in
+
+    registry, candidate = _registry(store, domain), candidate_in(store, domain)
+    decision = registry.consider(candidate)
+    if as_json:
+        print(json.dumps(decision.to_dict() if decision else None, ensure_ascii=False, indent=1))
+    elif decision:
+        print(decision.markdown())
+    if decision is None or not decision.promoted:
+        raise LexError(decision.summary() if decision else UNDECIDED)
+    errors.print(f"{decision.summary()} (v{registry.champions.version(domain)})", soft_wrap=True, highlight=False)
+
+
+@champion.command()
+@failing_in_one_line
+def rollback(
+    store: Store,
+    domain: Domain,
+    note: Annotated[str, typer.Option(help="이유(기록에 남음) · why, kept in the history")] = "",
+) -> None:
+    """직전 챔피언이나 기반 모델로 · Back to the champion before, or to the base model."""
+    print(_champion_line(domain, _registry(store, domain).champions.rollback(domain, note)))
+
+
+def _registry(store: Path, domain: str) -> Registry:
+    from lex_assets.registry.candidate import Registry
+
+    if domain not in DOMAINS:
+        raise LexError(f"domain {domain!r} is not known; choose from {', '.join(DOMAINS)}")
+    if not store.is_dir():
+        raise LexError(f"{store}: no such folder; give the store folder of the pipeline")
+    return Registry(store / "registry")
+
+
+def _champion_line(domain: str, one: Champion) -> str:
+    manifest = one.manifest
+    used = f"{manifest.retriever} + {manifest.reranker}" if manifest else "기반 모델 · the base model"
+    action = {"promote": "승격 · promoted", "rollback": "되돌림 · rolled back"}[one.action]
+    return f"{domain} v{one.version} {one.at} {action}: {used}" + (f" — {one.note}" if one.note else "")

@@ -45,6 +45,18 @@ class SystemsConfig(BaseModel):
         ge=0,
         description="집합·방식별 질의 수 상한, 0은 전부. Queries ranked per set, regime and origin; 0 means all.",
     )
+    guard_queries: int = Field(
+        default=100,
+        ge=0,
+        description="보호 집합마다 질의 수 상한, 0은 없음. Queries per guard set (other domains' promotion sets); 0 for none.",
+    )
+    guard_passages: int = Field(
+        default=2000, ge=1, description="보호 집합에서 검색할 단락 수. Passages searched in a guard set, gold included."
+    )
+    guard_folders: tuple[str, ...] = Field(
+        default=(),
+        description="일반 보호 집합 폴더(corpus.jsonl, queries.jsonl, qrels.tsv). Folders of general guard sets.",
+    )
     batch_size: int = Field(default=64, ge=1, description="한 번에 계산할 쌍·글 수. Texts or pairs per forward pass.")
 
 
