@@ -49,10 +49,24 @@ class Missing(StrEnum):
 
 @failing_in_one_line
 def evaluate(
-    qrels: Annotated[Path, typer.Option(help="정답(TREC/BEIR TSV, Parquet) · qrels")],
-    run: Annotated[list[Path], typer.Option(help="run(TREC, Parquet; 여러 번) · runs to score, repeatable")],
+    qrels: Annotated[Path | None, typer.Option(help="정답(TREC/BEIR TSV, Parquet) · qrels")] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="run(TREC, Parquet; 여러 번) · runs to score, repeatable")
+    ] = None,
     baseline: Annotated[Path | None, typer.Option(help="비교할 run · run to compare with")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="지표(여러 번) · metrics, repeatable")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="어댑터나 모델 폴더: 기반과 비교 · adapter or model folder, compared with its base"),
+    ] = None,
+    base: Annotated[
+        str, typer.Option(help="--model의 기반(비우면 어댑터가 적은 것) · its base, empty: as recorded")
+    ] = "",
+    store: Annotated[
+        Path | None, typer.Option(help="--model: 시험 질문이 있는 저장소 · store that holds the test questions")
+    ] = None,
+    domain: Annotated[str, typer.Option(help="--store의 도메인 · domain in the store")] = "law",
+    queries: Annotated[Path | None, typer.Option(help="--model: 질의 JSONL {id,text,exclude?} · queries")] = None,
     corpus: Annotated[
         Path | None, typer.Option(help="말뭉치(저장소 또는 JSONL): 모르는 id를 거절 · corpus, refuses unknown ids")
     ] = None,
@@ -68,15 +82,38 @@ def evaluate(
     missing: Annotated[
         Missing, typer.Option(help="결과 없는 질의: zero(0점) 또는 error · queries without results")
     ] = Missing.zero,
+    device: Annotated[str, typer.Option(help="--model의 torch 장치 · torch device")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
 ) -> None:
-    """run을 채점하고 기준과 비교 · Score runs; with a baseline, say whether the difference means anything."""
+    """run을 채점하거나 모델을 기반과 비교 · Score runs, or a model beside its base; says whether a difference means anything."""
+    if (run is None) == (model is None):
+        raise LexError("give either --run with --qrels, or --model with --store (or --corpus, --queries and --qrels)")
+    if model:
+        found = _model_scores(model, base, store, domain, (corpus, queries, qrels), groups, device)
+        _print_all(found, as_json)
+        return
+    if qrels is None:
+        raise LexError("--run needs --qrels: the relevant passages of each query")
+    assert run is not None
+    scored = _run_scores(run, baseline, qrels, metric or DEFAULT_METRICS, corpus, unit, groups, missing)
+    _print_all({"": (scored, seeds and baseline is not None)}, as_json)
+
+
+def _run_scores(
+    run: list[Path],
+    baseline: Path | None,
+    qrels: Path,
+    metrics: list[str],
+    corpus: Path | None,
+    unit: CountedUnit,
+    groups: Path | None,
+    missing: Missing,
+) -> Scored:
     from lex_assets.evaluation.scoring import score_runs
     from lex_assets.evaluation.trec import read_groups, read_qrels
     from lex_assets.passages.stored import read_corpus
 
-    metrics = metric or DEFAULT_METRICS
-    scored = score_runs(
+    return score_runs(
         _read_runs(run, baseline),
         read_qrels(qrels),
         metrics,
@@ -86,12 +123,50 @@ def evaluate(
         groups=read_groups(groups) if groups else None,
         on_missing=missing.value,
     )
-    _say_what_is_missing(scored)
-    facts = scored.to_dict() | ({"seeds": scored.seeds_agree()} if seeds and baseline else {})
+
+
+def _model_scores(
+    model: Path,
+    base: str,
+    store: Path | None,
+    domain: str,
+    files: tuple[Path | None, Path | None, Path | None],
+    groups: Path | None,
+    device: str,
+) -> dict[str, tuple[Scored, bool]]:
+    """Regime (or "test" for files) → scores of base and model."""
+    from lex_assets.evaluation.base_and_model import base_and_model, base_of, question_set
+    from lex_assets.evaluation.trec import read_groups
+    from lex_assets.models.bi_encoder import BiEncoder
+    from lex_assets.registry.published import test_questions
+
+    corpus, queries, qrels = files
+    if store:
+        sets = list(test_questions(store, domain))
+    elif corpus and queries and qrels:
+        sets = [question_set(corpus, queries, qrels, read_groups(groups) if groups else None)]
+    else:
+        raise LexError("--model needs --store, or all of --corpus, --queries and --qrels")
+    name, adapter = base_of(model, base)
+    encoders = [BiEncoder(name, device=device)]
+    encoders.append(
+        BiEncoder(name, peft_adapter_path=adapter, device=device) if adapter else BiEncoder(str(model), device=device)
+    )
+    return {one.name: (base_and_model(one, *encoders), False) for one in sets}
+
+
+def _print_all(found: dict[str, tuple[Scored, bool]], as_json: bool) -> None:
+    facts = {
+        name: scored.to_dict() | ({"seeds": scored.seeds_agree()} if seeds else {})
+        for name, (scored, seeds) in found.items()
+    }
+    for name, (scored, _) in found.items():
+        _say_what_is_missing(scored)
+        if not as_json:
+            print(f"{name}\n" if name else "", end="")
+            _print_scores(facts[name])
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False, indent=1))
-        return
-    _print_scores(facts, metrics)
+        print(json.dumps(facts.get("", facts), ensure_ascii=False, indent=1))
 
 
 def _read_runs(paths: list[Path], baseline: Path | None) -> pl.DataFrame:
@@ -124,7 +199,8 @@ def _example(ids: list[str]) -> str:
     return f"({ids[0]}{', …' if len(ids) > 1 else ''})" if ids else ""
 
 
-def _print_scores(facts: dict[str, Any], metrics: list[str]) -> None:
+def _print_scores(facts: dict[str, Any]) -> None:
+    metrics = [name for name in facts["metrics"][0] if name not in ("system", "n")]
     table = Table("system", *metrics, "n")
     for row in facts["metrics"]:
         table.add_row(row["system"], *(f"{row[name]:.4f}" for name in metrics), str(row["n"]))

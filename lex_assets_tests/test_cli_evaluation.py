@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from lex_assets.evaluation.trec import read_qrels, read_run
+from lex_assets.models.presets import BUILTIN_ADAPTER
 from lex_assets_tests.commands import done, invoke, refused
 
 
@@ -144,3 +145,35 @@ def test_bad_parquet_is_refused_in_one_line(change, message: str, tmp_path: Path
     qrels, good, _ = write_runs(tmp_path, queries=2)
     change(read_run(good)).write_parquet(tmp_path / "run.parquet")
     assert message in refused("evaluate", "--qrels", qrels, "--run", tmp_path / "run.parquet")
+
+
+def test_a_model_is_compared_with_its_base(tmp_path: Path) -> None:
+    adapter = BUILTIN_ADAPTER
+    corpus, queries, qrels = tmp_path / "corpus.jsonl", tmp_path / "queries.jsonl", tmp_path / "qrels.tsv"
+    texts = {
+        "a": "임대인은 보증금을 반환하여야 한다.",
+        "b": "조합원은 총회에서 의결권을 가진다.",
+        "c": "이 법은 공포한 날부터 시행한다.",
+    }
+    corpus.write_text("".join(json.dumps({"id": i, "text": t}, ensure_ascii=False) + "\n" for i, t in texts.items()))
+    asked = {"q1": "보증금을 돌려받을 권리", "q2": "총회의 의결권"}
+    queries.write_text("".join(json.dumps({"id": i, "text": t}, ensure_ascii=False) + "\n" for i, t in asked.items()))
+    qrels.write_text("q1 0 a 1\nq2 0 b 1\n")
+    files = ("--corpus", corpus, "--queries", queries, "--qrels", qrels)
+    text = done("evaluate", "--model", adapter, *files)
+    assert all(name in text for name in ("hit@1", "mrr@10", "base", "model", "insufficient"))
+    facts = json.loads(done("evaluate", "--model", adapter, *files, "--json"))["test"]
+    assert [row["system"] for row in facts["metrics"]] == ["base", "model"]
+    assert {one["metric"] for one in facts["comparisons"]} >= {"hit@1", "hit@10", "mrr@10"}
+    assert "nowhere: no such folder" in refused("evaluate", "--model", tmp_path / "nowhere", *files)
+    assert "does not name the base" in refused("evaluate", "--model", tmp_path, *files)
+    assert "--model needs --store" in refused("evaluate", "--model", adapter, *files[:4])
+    qrels.write_text("q1 0 a 1\nq9 0 b 1\n")
+    assert "query q9 is not in" in refused("evaluate", "--model", adapter, *files)
+
+
+def test_what_to_evaluate_must_be_said(tmp_path: Path) -> None:
+    qrels, good, _ = write_runs(tmp_path, queries=2)
+    assert "give either --run" in refused("evaluate", "--qrels", qrels)
+    assert "give either --run" in refused("evaluate", "--qrels", qrels, "--run", good, "--model", tmp_path)
+    assert "--run needs --qrels" in refused("evaluate", "--run", good)

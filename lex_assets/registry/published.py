@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from lex_assets.evaluation.base_and_model import QuestionSet, human_test_sets
 from lex_assets.evaluation.report import read_report
 from lex_assets.models.presets import reranker_preset, retriever_preset
 from lex_assets.models.weights import Base, trained_documents
@@ -49,6 +50,12 @@ def _tables(store: Path, asset: str, domain: str) -> dict[str, pl.DataFrame]:
             f"run: dagster asset materialize -m lex_assets.definitions --select {asset}{option}"
         )
     return {name: read_parquet(path) for name, path in files.items()}
+
+
+def test_questions(store: Path, domain: str) -> list[QuestionSet]:
+    """The human test questions of `domain` in a pipeline's store, one set per regime. Raises LexError."""
+    split, corpus = (_tables(store.resolve(), asset, domain) for asset in ("split", "corpus"))
+    return list(human_test_sets(split["queries"], split["qrels"], corpus["passages"], domain))
 
 
 def candidate_from(store: Path, domain: str, tables: Tables) -> Candidate:
