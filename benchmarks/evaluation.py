@@ -1,17 +1,30 @@
 """Speed of the metrics and of significance, and what the promotion gate lets through.
 
-    python benchmarks/evaluation.py --queries 20000 --simulations 500
+    python benchmarks/evaluation.py metrics --queries 100000
+    python benchmarks/evaluation.py significance
+    python benchmarks/evaluation.py gate --simulations 2000
 
-Prints seconds of `per_query` and of ir_measures with its conversion on the same ranking, with the largest difference
-between their NDCG@10; seconds of 100,000 sign flips and 10,000 bootstraps on 4,000 queries; and the shares of simulated
-candidates without a gain and with a gain of 3 points that the gate promotes (900 queries in pairs, σ .25).
-Expected: difference below 1e-9; flips and bootstraps together below 1 s; no gain ≤ 5 %; 3 points ≥ 80 %.
+`metrics` scores rankings of 100 from Parquet with `per_query`, with ir_measures and, where it is installed (it is no
+dependency: use an environment of its own), with ranx, each with the conversion that it needs, one after the other in one
+process. Expected: the others take at least 10 times as long; ranx's kernel alone, on objects that are built already and
+after compilation, takes at least as long as `per_query` on frames in memory; NDCG@10 differs by less than 1e-9.
+`significance`: 100,000 sign flips and 10,000 cluster bootstraps on 4,000 queries together below 1 s.
+`gate`: shares of simulated candidates that are promoted, 900 queries whose clusters, share of unchanged queries, spread and
+correlation within clusters are those of the served system on the real law and finance test sets. Expected: no gain at most
+5 %, 3 points on the law-like queries at least 80 %.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,84 +34,186 @@ from lex_assets.evaluation.significance import ComparisonConfig, bootstrap_inter
 from lex_assets.registry.promotion import gate
 
 DEPTH = 100
+DOCUMENTS = 200_000
 METRICS = ("ndcg@10", "mrr@10", "r@100")
 
 
 def made_up(queries: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(run, qrels): `queries` rankings of 100 with three labels each."""
+    """(run, qrels): `queries` rankings of 100 with three labels each, ids as long as real ones."""
     rng = np.random.default_rng(0)
-    documents = np.stack([rng.choice(5_000, DEPTH, replace=False) for _ in range(queries)])
-    names = pl.Series("query_id", np.repeat(np.arange(queries), DEPTH)).cast(pl.String)
+    names = pl.Series([f"LAW_{i // 60:06}_제{i % 60 + 1}조_①" for i in range(DOCUMENTS)])
+    asked = pl.Series([f"PREC_{100_000 + i}_1_law" for i in range(queries)])
+    steps = rng.integers(1, DOCUMENTS // DEPTH, (queries, DEPTH)).cumsum(axis=1)
+    found = rng.permuted((rng.integers(0, DOCUMENTS, (queries, 1)) + steps) % DOCUMENTS, axis=1)
     run = pl.DataFrame(
         {
-            "query_id": names,
-            "passage_id": pl.Series(documents.ravel()).cast(pl.String),
+            "query_id": asked.gather(np.repeat(np.arange(queries), DEPTH)),
+            "passage_id": names.gather(found.ravel()),
             "rank": np.tile(np.arange(1, DEPTH + 1, dtype=np.int32), queries),
             "score": np.tile(-np.arange(DEPTH, dtype=np.float32), queries),
-            "system": "s",
+            "system": pl.Series(["made up"]).new_from_index(0, queries * DEPTH),
         }
     )
-    gold = documents[np.arange(queries)[:, None], rng.permuted(np.tile(np.arange(DEPTH), (queries, 1)), axis=1)[:, :3]]
-    labels = {
-        "query_id": np.repeat(np.arange(queries), 3),
-        "passage_id": gold.ravel(),
-        "grade": np.tile(np.array([2, 1, 1], dtype=np.int32), queries),
-    }
-    return run, pl.DataFrame(labels).cast({"query_id": pl.String, "passage_id": pl.String})
+    places = rng.permuted(np.tile(np.arange(DEPTH), (queries, 1)), axis=1)[:, :3]
+    qrels = pl.DataFrame(
+        {
+            "query_id": asked.gather(np.repeat(np.arange(queries), 3)),
+            "passage_id": names.gather(np.take_along_axis(found, places, axis=1).ravel()),
+            "grade": np.tile(np.array([2, 1, 1], dtype=np.int32), queries),
+        }
+    )
+    return run, qrels
+
+
+def timed(compute: Callable[[], Any]) -> tuple[Any, float]:
+    """(result, seconds)."""
+    gc.collect()
+    start = time.perf_counter()
+    result = compute()
+    return result, time.perf_counter() - start
+
+
+def ours(folder: Path) -> pl.DataFrame:
+    run, qrels = (pl.read_parquet(folder / f"{name}.parquet") for name in ("run", "qrels"))
+    return per_query(run, qrels, METRICS, "passage")
+
+
+def by_ir_measures(folder: Path) -> dict[str, float]:
+    import ir_measures
+
+    run, qrels = (pl.read_parquet(folder / f"{name}.parquet") for name in ("run", "qrels"))
+    scored = [ir_measures.ScoredDoc(*row) for row in run.select("query_id", "passage_id", "score").iter_rows()]
+    labels = [ir_measures.Qrel(*row) for row in qrels.iter_rows()]
+    wanted = [ir_measures.nDCG @ 10, ir_measures.RR @ 10, ir_measures.R @ 100]
+    found = ir_measures.iter_calc(wanted, labels, scored)
+    return {one.query_id: one.value for one in found if one.measure == wanted[0]}
+
+
+def ranx_objects(folder: Path) -> tuple[Any, Any]:
+    import pandas as pd
+    from ranx import Qrels, Run
+
+    run = pd.read_parquet(folder / "run.parquet").astype({"score": "float64"})
+    qrels = pd.read_parquet(folder / "qrels.parquet").astype({"grade": "int64"})
+    return (
+        Qrels.from_df(qrels, q_id_col="query_id", doc_id_col="passage_id", score_col="grade"),
+        Run.from_df(run, q_id_col="query_id", doc_id_col="passage_id", score_col="score"),
+    )
+
+
+def ranx_kernel(qrels: Any, run: Any) -> Any:
+    from ranx import evaluate
+
+    return evaluate(qrels, run, ["ndcg@10", "mrr@10", "recall@100"])
 
 
 def metrics_speed(queries: int) -> None:
-    import ir_measures
+    with TemporaryDirectory() as temporary:
+        warm, real = Path(temporary, "warm"), Path(temporary, "real")
+        for folder, size in ((warm, 50), (real, queries)):
+            folder.mkdir()
+            for name, frame in zip(("run", "qrels"), made_up(size), strict=True):
+                frame.write_parquet(folder / f"{name}.parquet", compression="zstd")
+        ours(warm)
+        scores, seconds = timed(lambda: ours(real))
+        frames = [pl.read_parquet(real / f"{name}.parquet") for name in ("run", "qrels")]
+        kernel = timed(lambda: per_query(*frames, METRICS, "passage"))[1]
+        frames.clear()
+        print(f"per_query, {queries:,} × {DEPTH} from Parquet: {seconds:.2f} s, in memory {kernel:.2f} s", flush=True)
+        _ranx(warm, real, seconds, kernel)
+        theirs, taken = timed(lambda: by_ir_measures(real))
+        worst = max(abs(theirs[q] - value) for q, value in scores.select("query_id", "ndcg@10").iter_rows())
+        print(f"ir_measures {taken:.2f} s · {taken / seconds:.1f}× · NDCG@10 differs by {worst:.1e}", flush=True)
 
-    run, qrels = made_up(queries)
-    start = time.perf_counter()
-    ours = per_query(run, qrels, METRICS, "passage")
-    seconds = time.perf_counter() - start
-    start = time.perf_counter()
-    their_run = [
-        ir_measures.ScoredDoc(q, d, s) for q, d, s in run.select("query_id", "passage_id", "score").iter_rows()
-    ]
-    their_qrels = [ir_measures.Qrel(*row) for row in qrels.iter_rows()]
-    wanted = [ir_measures.nDCG @ 10, ir_measures.RR @ 10, ir_measures.R @ 100]
-    found = list(ir_measures.iter_calc(wanted, their_qrels, their_run))
-    theirs = time.perf_counter() - start
-    ndcg = {one.query_id: one.value for one in found if one.measure == wanted[0]}
-    worst = max(abs(ndcg[q] - value) for q, value in ours.select("query_id", "ndcg@10").iter_rows())
-    print(f"per_query {seconds:.2f} s · ir_measures {theirs:.2f} s · {theirs / seconds:.1f}× · difference {worst:.1e}")
+
+def _ranx(warm: Path, real: Path, seconds: float, kernel: float) -> None:
+    try:
+        ranx_kernel(*ranx_objects(warm))  # compiles
+    except ImportError:
+        print("ranx is not installed: not compared")
+        return
+    objects, conversion = timed(lambda: ranx_objects(real))
+    ranx_kernel(*objects)
+    taken = timed(lambda: ranx_kernel(*objects))[1]
+    total = conversion + taken
+    print(f"ranx {total:.2f} s · {total / seconds:.1f}× · its kernel {taken:.2f} s · {taken / kernel:.1f}×", flush=True)
 
 
 def significance_speed() -> None:
     rng = np.random.default_rng(0)
     difference, clusters = rng.normal(0.02, 0.3, 4_000), rng.integers(0, 2_500, 4_000)
-    start = time.perf_counter()
-    sign_flip_p(difference, clusters, 100_000)
-    flips = time.perf_counter() - start
-    start = time.perf_counter()
-    bootstrap_interval(difference, clusters, n_bootstraps=10_000)
-    print(f"100,000 sign flips {flips:.2f} s · 10,000 bootstraps {time.perf_counter() - start:.2f} s")
+    flips = timed(lambda: sign_flip_p(difference, clusters, 100_000))[1]
+    bootstraps = timed(lambda: bootstrap_interval(difference, clusters, n_bootstraps=10_000))[1]
+    print(f"100,000 sign flips {flips:.2f} s + 10,000 bootstraps {bootstraps:.2f} s = {flips + bootstraps:.2f} s")
 
 
-def promoted_share(gain: float, simulations: int, queries: int = 900) -> float:
+@dataclass(frozen=True)
+class Shape:
+    """How the differences between two served systems are spread over queries.
+
+    unchanged: share of queries that score the same · sigma: standard deviation over all queries · shared: share of the
+    variance that queries of one cluster have in common · sizes: queries per cluster, repeated until there are enough."""
+
+    unchanged: float
+    sigma: float
+    shared: float
+    sizes: tuple[int, ...]
+
+    def clusters(self, queries: int) -> np.ndarray:
+        """(queries,) cluster of each query."""
+        repeated = np.tile(self.sizes, -(-queries // sum(self.sizes)))
+        return np.repeat(np.arange(len(repeated)), repeated)[:queries]
+
+    def draw(self, rng: np.random.Generator, clusters: np.ndarray, gain: float) -> np.ndarray:
+        """(queries,) differences whose true mean is `gain`."""
+        common = rng.normal(0, np.sqrt(self.shared), clusters.max() + 1)[clusters]
+        changed = rng.random(len(clusters)) >= self.unchanged
+        spread = (common + rng.normal(0, np.sqrt(1 - self.shared), len(clusters))) * changed
+        return gain + self.sigma * spread / np.sqrt(1 - self.unchanged)
+
+
+SHAPES = {
+    "law-like": Shape(0.5, 0.255, 0.2, (1,) * 110 + (2,) * 36 + (3,) * 12 + (5,) * 4 + (9, 15)),
+    "finance-like": Shape(0.6, 0.18, 0.1, (106, 6, 4, 3, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1)),
+}
+"""Law: many decisions of few issues. Finance: act families, one of them most of the set."""
+
+
+def promoted_share(shape: Shape, gain: float, simulations: int, queries: int) -> float:
     """Share of simulated candidates with this true gain that the gate promotes."""
     rng, promoted = np.random.default_rng(1), 0
+    clusters = shape.clusters(queries)
     ids = pl.Series("query_id", np.arange(queries)).cast(pl.String)
-    groups = pl.DataFrame({"query_id": ids, "split_group": np.arange(queries) // 2})
+    groups = pl.DataFrame({"query_id": ids, "split_group": clusters})
     config = ComparisonConfig(n_flips=5_000, n_bootstraps=2_000)
     for _ in range(simulations):
-        shared = np.repeat(rng.normal(0, 0.12, queries // 2), 2)
-        values = {"champion": np.zeros(queries), "candidate": gain + shared + rng.normal(0, 0.22, queries)}
+        values = {"champion": np.zeros(queries), "candidate": shape.draw(rng, clusters, gain)}
         scores = pl.concat([pl.DataFrame({"query_id": ids, "system": s, "ndcg@10": v}) for s, v in values.items()])
         promoted += gate(compare(scores, "champion", "candidate", "ndcg@10", groups, config, "promotion")).promoted
     return promoted / simulations
 
 
+def gate_errors(simulations: int) -> None:
+    for name, shape in SHAPES.items():
+        queries = 900 if name == "law-like" else sum(shape.sizes)
+        for gain in (0.0, 0.03):
+            share, taken = timed(partial(promoted_share, shape, gain, simulations, queries))
+            print(
+                f"{name}, {queries} queries, gain of {100 * gain:.0f} points: promoted {share:.1%} of {simulations} "
+                f"({taken:.0f} s)",
+                flush=True,
+            )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["metrics", "significance", "gate", "all"], nargs="?", default="all")
     parser.add_argument("--queries", type=int, default=20_000)
     parser.add_argument("--simulations", type=int, default=500)
     arguments = parser.parse_args()
-    metrics_speed(arguments.queries)
-    significance_speed()
-    for gain in (0.0, 0.03):
-        share = promoted_share(gain, arguments.simulations)
-        print(f"gain {100 * gain:.0f} points: promoted {share:.1%} of {arguments.simulations}")
+    if arguments.what in ("metrics", "all"):
+        metrics_speed(arguments.queries)
+    if arguments.what in ("significance", "all"):
+        significance_speed()
+    if arguments.what in ("gate", "all"):
+        gate_errors(arguments.simulations)

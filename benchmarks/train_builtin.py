@@ -509,15 +509,15 @@ def _set_of(query_id: str, material: Material) -> str:
     return split_set(material.groups.get(document, document), material.split.seed, material.split.fractions)
 
 
-def ndcg_at_10(hits: Hits, gold: Sequence[set[str]]) -> float:
-    """Mean NDCG@10 with binary relevance."""
+def ndcg_at_10(hits: Hits, gold: Sequence[set[str]]) -> np.ndarray:
+    """(n_queries,) NDCG@10 with binary relevance."""
     discount = 1 / np.log2(np.arange(2, 12))
 
     def one(found: Sequence[tuple[str, float]], wanted: set[str]) -> float:
         gains = [float(document in wanted) for document, _ in found[:10]]
         return float(np.dot(gains, discount[: len(gains)]) / discount[: min(10, len(wanted))].sum())
 
-    return float(np.mean([one(found, wanted) for found, wanted in zip(hits, gold, strict=True)]))
+    return np.array([one(found, wanted) for found, wanted in zip(hits, gold, strict=True)])
 
 
 def evaluate(bench: Bench, folder: Path) -> dict[str, float]:
@@ -551,7 +551,7 @@ def evaluate(bench: Bench, folder: Path) -> dict[str, float]:
         "dense": learnt.dense_score,
         "hybrid": learnt.score,
         "hybrid_weight": learnt.weight,
-        "reranked": ndcg_at_10(reranked, gold),
+        "reranked": float(ndcg_at_10(reranked, gold).mean()),
         "hybrid_and_reranker": mixed.score,
     }
 

@@ -5,7 +5,6 @@ Commands parse options, call one core function and print. Heavy libraries are im
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
+from lex_assets.cli_evaluation import champion, evaluate
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import errors, failing_in_one_line, out, writing
 from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_documents, read_parquet
@@ -38,11 +38,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
 app.add_typer(train, name="train")
 for command in (prepare, merge, models):
     app.command()(command)
+app.command()(evaluate)
+app.add_typer(champion)
 
 
 class Mode(StrEnum):
@@ -249,33 +249,6 @@ def cite(
 
 @app.command()
 @failing_in_one_line
-def evaluate(
-    qrels: Annotated[Path, typer.Option(help="정답 TSV(TREC/BEIR) · qrels")],
-    run: Annotated[Path, typer.Option(help="TREC run · run to score")],
-    baseline: Annotated[Path | None, typer.Option(help="비교할 TREC run · run to compare with")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="지표(여러 번) · metrics, repeatable")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
-) -> None:
-    """run을 채점하고 기준과 비교 · Score a run; with a baseline, say whether the difference means anything."""
-    from lex_assets.evaluation.metrics import per_query, summarise
-    from lex_assets.evaluation.significance import compare_all
-    from lex_assets.evaluation.trec import read_qrels, read_run
-
-    metrics = metric or ["ndcg@10", "mrr@10", "r@10", "hit@1", "hit@10"]
-    runs = [read_run(run, "run"), *([read_run(baseline, "baseline")] if baseline else [])]
-    labels = read_qrels(qrels)
-    scores = per_query(_labelled(pl.concat(runs), labels), labels, metrics, unit="passage", on_missing="zero")
-    facts: dict[str, Any] = {"metrics": summarise(scores).to_dicts()}
-    if baseline:
-        facts["comparisons"] = [compare_all(scores, [("baseline", "run")], name)[0].to_dict() for name in metrics]
-    if as_json:
-        print(json.dumps(facts, ensure_ascii=False, indent=1))
-        return
-    _print_scores(facts, metrics)
-
-
-@app.command()
-@failing_in_one_line
 def embed(
     model: Annotated[str, typer.Option(help="프리셋, 허브 id 또는 폴더 · preset, hub id or folder")],
     input_file: Annotated[Path, typer.Option("--input", help="JSONL {id,text,title?,law?} · texts")],
@@ -379,23 +352,6 @@ def _some(names: tuple[str, ...]) -> str:
     return f"{len(names):,} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
 
 
-def _labelled(runs: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """The rankings of labelled queries; what is left out, and what will count as found nothing, is said on stderr."""
-    kept = runs.join(labels.select("query_id").unique(), on="query_id", how="semi")
-    for (system,), group in runs.group_by(["system"], maintain_order=True):
-        unlabelled = group["query_id"].n_unique() - kept.filter(pl.col("system") == system)["query_id"].n_unique()
-        missing = labels["query_id"].n_unique() - kept.filter(pl.col("system") == system)["query_id"].n_unique()
-        if unlabelled or missing:
-            errors.print(
-                f"{system}: 정답 없는 질의 {unlabelled:,}개 제외, 결과 없는 질의 {missing:,}개는 0점 · "
-                f"{unlabelled:,} queries without labels left out, {missing:,} without results count 0",
-                soft_wrap=True,
-            )
-    if kept.is_empty():
-        raise LexError("run and qrels share no query id; check that they belong to the same set")
-    return kept
-
-
 def latest_report(store: Path, domain: str) -> Path:
     """Folder of the published report of `domain`. Raises LexError when the pipeline has made none in `store`."""
     if domain not in DOMAINS:
@@ -497,19 +453,3 @@ def _write_embeddings(outdir: Path, prefix: str, layout: str, ids: list[str], ve
             for name in writers:
                 Path(beside, name).replace(outdir / name)
     return [outdir / name for name in writers]
-
-
-def _print_scores(facts: dict[str, Any], metrics: list[str]) -> None:
-    table = Table("system", *metrics, "n")
-    for row in facts["metrics"]:
-        table.add_row(row["system"], *(f"{row[name]:.4f}" for name in metrics), str(row["n"]))
-    out.print(table)
-    for one in facts.get("comparisons", []):
-        smallest = one["smallest_detectable"]
-        out.print(
-            f"{one['metric']}: {one['difference']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}] "
-            f"p={one['p']:.4f} → {one['verdict']} ({one['reason']}); "
-            f"최소 검출 효과 · smallest detectable {'-' if smallest is None else f'{smallest:.4f}'}",
-            markup=False,
-            soft_wrap=True,
-        )

@@ -13,23 +13,27 @@ from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import plot, stage_metadata, table_metadata
 from lex_assets.assets.mining import mining_report
 from lex_assets.assets.progress import staged_progress_log
+from lex_assets.evaluation.costs import COSTS, measure
+from lex_assets.evaluation.guards import GUARD_SCORES, Guard, domain_guards, folder_guard, score_guards
 from lex_assets.evaluation.report import HEADLINE, EvalReport, build_report, read_report
+from lex_assets.evaluation.seen import seen_by_base
 from lex_assets.evaluation.systems import SystemsConfig, sample_evaluation
 from lex_assets.registry.adapters import folder_hash
 from lex_assets.registry.candidate import Registry
+from lex_assets.registry.published import evaluation_queries
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import Device, GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
-from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, RUN, frame_hash
+from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, RUN, frame_hash
 
 SystemsRun = run_config(SystemsConfig)
 
 Tables = dict[str, pl.LazyFrame]
 
 
-@stage_asset(group="train", kinds={"torch"}, code_version="1", gpu=True)
+@stage_asset(group="train", kinds={"torch"}, code_version="2", gpu=True)
 def eval_report(
     context: dg.AssetExecutionContext,
     config: SystemsRun,
@@ -46,12 +50,15 @@ def eval_report(
 ) -> dg.MaterializeResult:
     """기반과 어댑터의 비교 보고서. Every system on the whole corpus, both regimes, with intervals; one HTML file."""
     domain, settings = context.partition_key, core_settings(config, SystemsConfig)
-    queries, qrels = evaluation_queries(split, synthetic_qa, domain)
+    labelled, synthetic = _collected(split), _collected(synthetic_qa)
+    queries, qrels = evaluation_queries(labelled, synthetic, domain)
     queries = sample_evaluation(queries, settings.queries_per_set)
     passages = domain_passages(corpus, domain)
     adapters = {"retriever": adapter_row(retriever_adapter), "reranker": adapter_row(reranker_adapter)}
     registry = Registry(store.registry)
     champion = rival(registry, domain, adapter_folders(store, adapters))
+    guards = _guards(domain, labelled, corpus, settings)
+    seen = seen_by_base(queries, qrels, passages, models.trained_documents())
     mining = mining_report(hard_negative_triplets["report"].collect(), store)
     provenance = {
         "corpus": frame_hash(passages)[:16],
@@ -60,6 +67,7 @@ def eval_report(
         **{f"{kind}_adapter": row["weights_hash"][:16] for kind, row in adapters.items()},
         **({"champion": champion.version} if champion else {}),
         "lexical": lexical.version(),
+        **{f"guard_{guard.name}": guard.hash[:16] for guard in guards},
     }
 
     def compute(folder: Path) -> None:
@@ -72,19 +80,26 @@ def eval_report(
             stacks = _stacks(device, models, adapter_folders(store, adapters), champion)
             progress = staged_progress_log(context.log)
             ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress, index)
+            models_of = [(stack.name, stack.encoder, stack.reranker) for stack in stacks]
+            score_guards(guards, models_of, store.embeddings).write_parquet(folder / "guards.parquet")
+            test = queries.filter(pl.col("set") == "test")
+            costs = [measure(*one, test, passages, settings.rerank_depth, store.embeddings) for one in models_of]
+            pl.concat(costs).write_parquet(folder / "costs.parquet")
         ranked.runs.write_parquet(folder / "run.parquet", compression="zstd")
         fusions = {f"fusion_{system}": f"{f.method} {f.weight:.2f}" for system, f in ranked.fusions.items()}
         report = build_report(
             domain, ranked.runs, queries, qrels, passages,
-            training=_training(store, adapters), mining=mining, provenance=provenance | fusions,
+            training=_training(store, adapters), mining=mining, provenance=provenance | fusions, seen_by_base=seen,
         )  # fmt: skip
         report.write(folder / "report")
 
-    stage = run_stage(store.stages, "eval_report", stage_key("1", settings.model_dump(), provenance), compute)
+    stage = run_stage(store.stages, "eval_report", stage_key("2", settings.model_dump(), provenance), compute)
     report = read_report(stage.path / "report")
     tables = {
         "headline": report.headline(),
         "run": RUN.validate(pl.read_parquet(stage.path / "run.parquet")),
+        "guards": GUARD_SCORES.validate(pl.read_parquet(stage.path / "guards.parquet")),
+        "costs": COSTS.validate(pl.read_parquet(stage.path / "costs.parquet")),
         "report": pl.DataFrame(
             {
                 "path": [str((stage.path / "report").relative_to(store.path))],
@@ -102,12 +117,19 @@ def eval_report(
     )
 
 
-def evaluation_queries(split: Tables, synthetic_qa: Tables, domain: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Labelled and synthetic queries of `domain`, all sets, with their qrels."""
-    queries = pl.concat([QUERIES.validate(tables["queries"].collect()) for tables in (split, synthetic_qa)])
-    qrels = pl.concat([QRELS.validate(tables["qrels"].collect()) for tables in (split, synthetic_qa)])
-    queries = queries.filter(pl.col("domain") == domain).sort("query_id")
-    return queries, qrels.join(queries.select("query_id"), on="query_id", how="semi").sort("query_id", "passage_id")
+def _collected(tables: Tables) -> dict[str, pl.DataFrame]:
+    return {name: frame.collect() for name, frame in tables.items()}
+
+
+def _guards(domain: str, labelled: dict[str, pl.DataFrame], corpus: Tables, settings: SystemsConfig) -> list[Guard]:
+    """Other domains' promotion sets, and the folders that the config names."""
+    folders = [folder_guard(Path(folder)) for folder in settings.guard_folders]
+    if not settings.guard_queries:
+        return folders
+    tables = QUERIES.validate(labelled["queries"]), QRELS.validate(labelled["qrels"])
+    everything = PASSAGES.validate(corpus["passages"].collect())
+    found = domain_guards(domain, *tables, everything, settings.guard_queries, settings.guard_passages)
+    return [*found, *folders]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,15 +24,14 @@ from lex_assets.evaluation import render
 from lex_assets.evaluation.cases import won_and_lost
 from lex_assets.evaluation.metrics import (
     DEFAULT_METRICS,
-    EvaluationError,
-    Unit,
     oracle_run,
     per_query,
     summarise,
-    to_parents,
 )
+from lex_assets.evaluation.refusals import EvaluationError
 from lex_assets.evaluation.significance import Comparison, ComparisonConfig, compare, compare_all, correct
-from lex_assets.evaluation.slices import error_groups, query_slices, slice_sizes
+from lex_assets.evaluation.slices import error_groups, query_slices, slice_sizes, trained_parents
+from lex_assets.evaluation.units import Unit
 from lex_assets.schemas import (
     HUMAN_ORIGINS,
     REGIMES,
@@ -402,7 +401,8 @@ def _slices(test: _Test) -> dict[str, Any]:
         return {"regime": None, "rows": [], "hidden": 0, "minimum": test.config.min_slice}
     scores = test.part(regime)
     queries = test.queries.join(scores.select("query_id").unique(), on="query_id", how="semi")
-    slices = query_slices(queries, test.qrels, test.corpus, _trained_parents(test))
+    trained = trained_parents(test.all_queries, test.all_qrels, test.corpus)
+    slices = query_slices(queries, test.qrels, test.corpus, trained)
     shown, hidden = slice_sizes(slices, test.config.min_slice)
     keys = shown.select("slice", "value").to_dicts()
     members = [slices.filter(pl.col("slice") == k["slice"], pl.col("value") == k["value"]) for k in keys]
@@ -419,13 +419,6 @@ def _compared_rows(test: _Test, keys: Sequence[dict[str, Any]], frames: Sequence
     return [
         key | {k: v for k, v in one.to_dict().items() if k != "config"} for key, one in zip(keys, found, strict=True)
     ]
-
-
-def _trained_parents(test: _Test) -> set[str]:
-    train = test.all_queries.filter(pl.col("set") == "train").select("query_id")
-    gold = test.all_qrels.join(train, on="query_id", how="semi")
-    inside = gold.join(test.corpus.select("passage_id"), on="passage_id", how="semi")
-    return set(to_parents(inside, test.corpus)["passage_id"])
 
 
 def _errors(test: _Test) -> dict[str, dict[str, int]]:

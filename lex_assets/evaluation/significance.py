@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from lex_assets.evaluation.metrics import EvaluationError
+from lex_assets.evaluation.refusals import EvaluationError
 
 Outcome = Literal["better", "worse", "insufficient"]
 _BYTE_SIGNS = 1 - 2 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(

@@ -36,22 +36,29 @@ def bigrams(text: str) -> set[str]:
     return {squeezed[i : i + 2] for i in range(len(squeezed) - 1)}
 
 
+def trained_parents(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> set[str]:
+    """Gold articles of the training questions, as far as `corpus` holds them."""
+    train = queries.filter(pl.col("set") == "train").select("query_id")
+    gold = qrels.join(train, on="query_id", how="semi").select("passage_id").unique()
+    return set(corpus.join(gold, on="passage_id", how="semi")["parent_id"])
+
+
 def query_slices(
-    queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, trained_parents: Collection[str]
+    queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, trained: Collection[str]
 ) -> pl.DataFrame:
-    """(query_id, slice, value): one value per query and slice. `trained_parents`: gold articles of training."""
+    """(query_id, slice, value): one value per query and slice. `trained`: gold articles of training."""
     passages = corpus.select("passage_id", "parent_id", "context", "text")
     gold = qrels.filter(pl.col("grade") > 0).join(passages, on="passage_id").sort("query_id", "passage_id")
     grouped = gold.group_by("query_id", maintain_order=True).agg(pl.col("parent_id", "context", "text", "grade"))
     joined = queries.select("query_id", "text", "meta").join(grouped, on="query_id", suffix="_gold").sort("query_id")
     rows: list[tuple[str, str, str]] = []
-    trained = set(trained_parents)
+    known = set(trained)
     for query_id, text, meta, parents, contexts, texts, grades in joined.iter_rows():
         values = {
             "length": _length(text),
             "overlap": _overlap(text, texts),
             "gold": "1 개" if len(set(parents)) == 1 else "2 개 이상",
-            "seen": "봄" if trained & set(parents) else "못 봄",
+            "seen": "봄" if known & set(parents) else "못 봄",
             "boilerplate": "포함" if json.loads(meta or "{}").get("boilerplate") else "없음",
             "law": contexts[grades.index(max(grades))].split(" > ")[0],
         }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,6 +45,18 @@ class SystemsConfig(BaseModel):
         ge=0,
         description="집합·방식별 질의 수 상한, 0은 전부. Queries ranked per set, regime and origin; 0 means all.",
     )
+    guard_queries: int = Field(
+        default=100,
+        ge=0,
+        description="보호 집합마다 질의 수 상한, 0은 없음. Queries per guard set (other domains' promotion sets); 0 for none.",
+    )
+    guard_passages: int = Field(
+        default=2000, ge=1, description="보호 집합에서 검색할 단락 수. Passages searched in a guard set, gold included."
+    )
+    guard_folders: tuple[str, ...] = Field(
+        default=(),
+        description="일반 보호 집합 폴더(corpus.jsonl, queries.jsonl, qrels.tsv). Folders of general guard sets.",
+    )
     batch_size: int = Field(default=64, ge=1, description="한 번에 계산할 쌍·글 수. Texts or pairs per forward pass.")
 
 
@@ -53,9 +66,13 @@ def sample_evaluation(queries: pl.DataFrame, limit: int) -> pl.DataFrame:
     Training queries stay: they say what training has seen."""
     if not limit:
         return queries
-    drawn = queries.with_columns(_draw=pl.Series([content_hash(i) for i in queries["query_id"]], dtype=pl.String))
     place = pl.col("_draw").rank("ordinal").over("set", "regime", "origin")
-    return drawn.filter(~pl.col("set").is_in(["promotion", "test"]) | (place <= limit)).drop("_draw")
+    return _drawn(queries).filter(~pl.col("set").is_in(["promotion", "test"]) | (place <= limit)).drop("_draw")
+
+
+def _drawn(queries: pl.DataFrame) -> pl.DataFrame:
+    """With the column `_draw`, by which a sample is the same in every run."""
+    return queries.with_columns(_draw=pl.Series([content_hash(i) for i in queries["query_id"]], dtype=pl.String))
 
 
 @dataclass(frozen=True)
@@ -148,7 +165,9 @@ class _Bench:
         labelled = queries.join(qrels.select("query_id").unique(), on="query_id", how="semi").sort("query_id")
         valid = labelled.filter(pl.col("set") == "valid")
         human = valid.filter(pl.col("origin") != "synthetic")
-        teaching = (human if len(human) else valid).head(config.valid_queries)
+        # Drawn, not the first ones: ids begin with their origin.
+        teaching = _drawn(human if len(human) else valid).sort("_draw").head(config.valid_queries).drop("_draw")
+        teaching = teaching.sort("query_id")
         reported = labelled.filter(pl.col("set").is_in(["promotion", "test"]))
         if reported.is_empty():
             raise LexError(
@@ -170,7 +189,9 @@ class _Bench:
         """Both rankings fused as validation likes it; without validation queries, by reciprocal rank."""
         learnt = LearntFusion("rrf", 0.5, 0.0, 0.0, 0.0)
         if self.n_valid:
-            learnt = learn_weight(first[: self.n_valid], second[: self.n_valid], self._quality, k=FUSION_DEPTH)
+            groups = self.queries["split_group"].to_list()[: self.n_valid]
+            halves = first[: self.n_valid], second[: self.n_valid]
+            learnt = learn_weight(*halves, self._quality, k=FUSION_DEPTH, groups=groups)
         ranked.fusions[system] = learnt
         return fuse(first, second, learnt.weight, self.config.depth, learnt.method)
 
@@ -186,9 +207,8 @@ class _Bench:
         )
         return run_to_hits(run, ids)
 
-    def _quality(self, hits: Hits) -> float:
+    def _quality(self, hits: Hits) -> np.ndarray:
         ids = self.queries["query_id"].to_list()[: self.n_valid]
         gold = self.qrels.filter(pl.col("query_id").is_in(ids))
         run = hits_to_run(ids, hits, "candidate")
-        scores = per_query(run, gold, [FUSION_METRIC], parents=self.corpus, on_missing="zero")
-        return float(scores[FUSION_METRIC].mean() or 0.0)  # type: ignore[arg-type]
+        return per_query(run, gold, [FUSION_METRIC], parents=self.corpus, on_missing="zero")[FUSION_METRIC].to_numpy()

@@ -1,8 +1,8 @@
 """TREC runs and qrels as text, so that results can be checked with anyone's tools.
 
 A run line is `query_id Q0 passage_id rank score system`, a qrels line `query_id 0 passage_id grade`, separated by
-spaces or tabs. Names ending in .gz are compressed. Reading refuses what is malformed with file and line; nothing is
-skipped but blank lines and a qrels header.
+spaces or tabs. Names ending in .gz are compressed; those ending in .parquet hold the tables `run` and `qrels`. Reading
+refuses what is malformed with file and line; nothing is skipped but blank lines and a qrels header.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 
 import polars as pl
 
-from lex_assets.evaluation.metrics import EvaluationError, rank_by_score
-from lex_assets.schemas import QRELS, RUN
+from lex_assets.evaluation.metrics import rank_by_score
+from lex_assets.evaluation.refusals import EvaluationError, check_columns
+from lex_assets.schemas import QRELS, QUERIES, RUN, TableSchema
 
-_HEADERS = {"query", "query_id", "qid", "query-id"}
+_HEADERS = {"query", "query_id", "qid", "query-id", "queryid"}
 
 
 def read_run(path: Path, system: str | None = None) -> pl.DataFrame:
@@ -27,6 +28,9 @@ def read_run(path: Path, system: str | None = None) -> pl.DataFrame:
 
     Ranks count from 1 in the file's order of ranks, which may start at 0 and have gaps; where the ranks of a query are
     all equal, they are made from the scores (ties by id). Raises EvaluationError with file and line."""
+    if path.suffix == ".parquet":
+        table = _read_parquet(path, RUN)
+        return table if system is None else table.with_columns(pl.lit(system).alias("system"))
     rows = _read(path, 6, _run_row)
     if not rows:
         raise EvaluationError(f"{path}: run is empty; expected lines `query Q0 passage rank score system`")
@@ -48,12 +52,45 @@ def read_qrels(path: Path) -> pl.DataFrame:
     """Table `qrels` from a TREC qrels file, or from `query passage grade` with three columns (BEIR), header or not.
 
     Raises EvaluationError with file and line."""
+    if path.suffix == ".parquet":
+        return _read_parquet(path, QRELS)
     rows = _read(path, (3, 4), _qrels_row)
     if not rows:
         raise EvaluationError(f"{path}: qrels are empty; expected lines `query 0 passage grade`")
     frame = pl.DataFrame(rows, schema={**QRELS.polars, "line": pl.Int64}, orient="row")
     _refuse_repeated(path, frame, ["query_id", "passage_id"])
     return QRELS.validate(frame.sort("query_id", "passage_id"))
+
+
+def read_groups(path: Path) -> pl.DataFrame:
+    """(query_id, split_group) from lines `query group`, header or not, or from Parquet, such as the table `queries`.
+
+    Raises EvaluationError with file and line, also when a query is in two groups."""
+    if path.suffix == ".parquet":
+        return _read_parquet(path, _GROUPS).unique()
+    rows = _read(path, 2, lambda fields: {"query_id": fields[0], "split_group": fields[1]})
+    frame = pl.DataFrame(rows, schema={**_GROUPS.polars, "line": pl.Int64}, orient="row")
+    _refuse_repeated(path, frame.unique(_GROUPS.names, keep="first", maintain_order=True), ["query_id"])
+    return frame.select(_GROUPS.names).unique(maintain_order=True)
+
+
+_GROUPS = TableSchema(
+    "groups",
+    {name: QUERIES.columns[name] for name in ("query_id", "split_group")},
+    (),
+)
+
+
+def _read_parquet(path: Path, schema: TableSchema) -> pl.DataFrame:
+    """The columns of `schema`; keys are left to whoever scores, which names the query."""
+    try:
+        frame = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise EvaluationError(f"{path}: cannot be read ({str(error).splitlines()[0]}); write it again") from error
+    if frame.is_empty():
+        raise EvaluationError(f"{path}: {schema.name} is empty; write at least one row")
+    check_columns(frame, schema, f"correct {path}")
+    return frame.select(schema.names).cast(schema.polars)
 
 
 def write_run(run: pl.DataFrame, path: Path) -> None:

@@ -105,3 +105,10 @@ def read_training_config(folder: Path) -> dict[str, Any]:
 def combined_hash(base: Base, adapter: Adapter | None) -> str:
     """One hash for the weights that answer: of the base alone, or of base and adapter."""
     return base.hash if adapter is None else content_hash(base.hash, adapter.hash)
+
+
+def trained_documents(source: str) -> frozenset[str] | None:
+    """Ids of the documents that the base in folder `source` was trained on, from its `trained_documents.txt`; None where the
+    model does not say."""
+    path = Path(source) / "trained_documents.txt"
+    return frozenset(path.read_text("utf-8").split()) if path.is_file() else None

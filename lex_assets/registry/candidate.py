@@ -1,21 +1,25 @@
 """From the rankings of an evaluation to the gate's decision, and from a passed gate to the champion.
 
 Here: which systems, queries and guards the gate is given. Not here: the conditions themselves (`promotion`), the pointer
-(`champion`).
+(`champion`), and reading what a pipeline published (`published`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from lex_assets.evaluation.guards import GUARD_SCORES, RETRIEVER
 from lex_assets.evaluation.metrics import per_query
+from lex_assets.evaluation.seen import seen_by_base
 from lex_assets.evaluation.significance import Comparison, compare
-from lex_assets.registry.adapters import AdapterStore
+from lex_assets.evaluation.slices import query_slices, trained_parents
+from lex_assets.registry.adapters import AdapterStore, folder_hash
 from lex_assets.registry.champion import Champion, ChampionRegistry, Manifest
+from lex_assets.registry.code import code_hash
 from lex_assets.registry.promotion import Decision, GateConfig, gate
 from lex_assets.schemas import REGIMES
 
@@ -37,6 +41,41 @@ class Pair:
     bases: Mapping[str, str]
     licences: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def content(self) -> list[str]:
+        """Hashes of the two folders."""
+        return [folder_hash(self.retriever), folder_hash(self.reranker)]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files of the two."""
+        folders = (self.retriever, self.reranker)
+        return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pair of adapters and what was found out about it.
+
+    run: RUN with the incumbent's and the candidate's systems · queries, qrels: all sets; which sets are read is decided here
+    · corpus: PASSAGES of the domain · guards: GUARD_SCORES · incumbent: "base" or "champion" · compared_with: version of the
+    champion that it was compared with · trained: documents that the bases have seen · latency_ms: of one query, None when
+    it was not measured · hashes: what it was made from, by name.
+    """
+
+    domain: str
+    pair: Pair
+    run: pl.DataFrame
+    queries: pl.DataFrame
+    qrels: pl.DataFrame
+    corpus: pl.DataFrame
+    incumbent: str
+    compared_with: int
+    guards: pl.DataFrame = field(default_factory=lambda: GUARD_SCORES.frame([]))
+    trained: frozenset[str] = frozenset()
+    latency_ms: float | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
 
 class Registry:
     """The champions and the adapters they point to, below one folder."""
@@ -54,54 +93,99 @@ class Registry:
         retriever, reranker = (self.adapters.path(one) if one else None for one in wanted)
         return retriever, reranker
 
+    def consider(self, candidate: Candidate, config: GateConfig | None = None) -> Decision | None:
+        """What the gate says; a candidate that passes becomes the champion unless it is that already. None without
+        promotion queries. Raises LexError when another promotion came first."""
+        decision = judge(candidate, config)
+        if decision is not None and decision.promoted and not self.is_champion(candidate.domain, candidate.pair):
+            self.promote(candidate.domain, candidate.pair, decision, candidate.hashes, candidate.compared_with)
+        return decision
+
+    def is_champion(self, domain: str, pair: Pair) -> bool:
+        """Whether this pair is in use already."""
+        folders = self.champion_folders(domain)
+        return folders is not None and [f and folder_hash(f) for f in folders] == pair.content
+
     def promote(
         self, domain: str, pair: Pair, decision: Decision, hashes: Mapping[str, str], expected: int
     ) -> Champion:
         """Store both adapters and make them the champion. `expected`: the version that the gate compared with."""
         retriever = self.adapters.add(pair.retriever, "retriever", domain, pair.bases["retriever"])
         reranker = self.adapters.add(pair.reranker, "reranker", domain, pair.bases["reranker"])
+        contents = {"code": code_hash(), "retriever": retriever.content_hash, "reranker": reranker.content_hash}
         manifest = Manifest(
             domain=domain,
             retriever=retriever.adapter_id,
             reranker=reranker.adapter_id,
             bases=dict(pair.bases),
-            hashes=dict(hashes),
+            hashes=dict(hashes) | contents,
             gate=decision.to_dict(),
             licences=dict(pair.licences),
         )
         return self.champions.promote(manifest, expected, decision.summary())
 
 
-def judge_candidate(
-    run: pl.DataFrame,
-    queries: pl.DataFrame,
-    qrels: pl.DataFrame,
-    corpus: pl.DataFrame,
-    incumbent: str,
-    config: GateConfig | None = None,
-    licences: Mapping[str, str] | None = None,
-) -> Decision | None:
-    """What the gate says of the adapters against `incumbent` ("base" or "champion"); None without promotion queries.
+def judge(candidate: Candidate, config: GateConfig | None = None, seeds: Sequence[Comparison] = ()) -> Decision | None:
+    """What the gate says of a candidate; None without promotion queries.
 
-    Human queries of the promotion set decide: unseen queries are the comparison, unseen laws a guard, origins slices.
+    Human queries of the promotion set that the base has not seen decide: unseen queries are the comparison, and their
+    origins, laws, … the slices; unseen laws and the guard sets must not be lost. seeds: see `promotion.gate`.
     """
-    human = queries.filter((pl.col("set") == PROMOTION) & (pl.col("origin") != "synthetic"))
+    config = config or GateConfig()
+    human = _promotion_queries(candidate)
     parts = {regime: human.filter(pl.col("regime") == regime) for regime in REGIMES}
     headline = parts["unseen_query"]
     if headline.is_empty():
         return None
-    scores = _scores(run, human, qrels, corpus)
-    systems = SERVED.format(incumbent), SERVED.format(CANDIDATE)
+    scores = _scores(candidate, human)
+    systems = SERVED.format(candidate.incumbent), SERVED.format(CANDIDATE)
     guards = {"unseen_law": _compare(scores, parts["unseen_law"], systems)} if len(parts["unseen_law"]) else {}
-    slices = {origin: _compare(scores, part, systems) for (origin,), part in headline.group_by(["origin"])}
-    comparison = _compare(scores, headline, systems)
-    return gate(comparison, config, slices=slices, guards=guards, licences=licences)
+    members = _slices(candidate, headline, config.min_slice)
+    return gate(
+        _compare(scores, headline, systems),
+        config,
+        slices={name: _compare(scores, part, systems) for name, part in members.items()},
+        guards=guards | _guards(candidate),
+        seeds=seeds,
+        latency_ms=candidate.latency_ms,
+        size_bytes=candidate.pair.size_bytes,
+        licences=candidate.pair.licences,
+    )
 
 
-def _scores(run: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
+def _promotion_queries(candidate: Candidate) -> pl.DataFrame:
+    wanted = candidate.queries.filter(pl.col("set") == PROMOTION, pl.col("origin") != "synthetic")
+    ranked = wanted.join(candidate.run.select("query_id").unique(), on="query_id", how="semi")
+    seen = seen_by_base(ranked, candidate.qrels, candidate.corpus, candidate.trained)
+    return ranked.filter(~pl.col("query_id").is_in(sorted(seen)))
+
+
+def _slices(candidate: Candidate, queries: pl.DataFrame, minimum: int) -> dict[str, pl.DataFrame]:
+    """Name → the queries of a slice: every origin, and every other slice that is large enough."""
+    found = {str(origin): part for (origin,), part in queries.group_by(["origin"])}
+    trained = trained_parents(candidate.queries, candidate.qrels, candidate.corpus)
+    values = query_slices(queries, candidate.qrels, candidate.corpus, trained)
+    for (name, value), members in values.group_by(["slice", "value"]):
+        if minimum <= members.height < queries.height:
+            found[f"{name}={value}"] = queries.join(members, on="query_id", how="semi")
+    return found
+
+
+def _guards(candidate: Candidate) -> dict[str, Comparison]:
+    """Guard and part → candidate against incumbent."""
+    found = {}
+    for (guard, part), scores in candidate.guards.group_by(["guard", "part"]):
+        name = str(guard) if part == RETRIEVER else f"{guard} ({part})"
+        one = compare(scores, candidate.incumbent, CANDIDATE, METRIC, scores, query_set=PROMOTION)
+        found[name] = one
+    return found
+
+
+def _scores(candidate: Candidate, queries: pl.DataFrame) -> pl.DataFrame:
     ids = queries.select("query_id")
-    rankings, labels = run.join(ids, on="query_id", how="semi"), qrels.join(ids, on="query_id", how="semi")
-    return per_query(rankings, labels, [METRIC], parents=corpus, on_missing="zero")
+    rankings = candidate.run.join(ids, on="query_id", how="semi")
+    labels = candidate.qrels.join(ids, on="query_id", how="semi")
+    return per_query(rankings, labels, [METRIC], parents=candidate.corpus, on_missing="zero")
 
 
 def _compare(scores: pl.DataFrame, queries: pl.DataFrame, systems: tuple[str, str]) -> Comparison:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lex_assets.evaluation.significance import REASONS, Comparison
+from lex_assets.evaluation.significance import REASONS, Comparison, agree
 from lex_assets.schemas import LexError
 
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
@@ -29,6 +29,7 @@ class GateConfig:
     )
     slice_bound: float = _knob(-0.02, "조각의 하한. A slice fails when its whole interval lies below this difference.")
     guard_bound: float = _knob(-0.01, "보호 집합의 하한. The same for guard sets (unseen law, other domains).")
+    min_slice: int = _knob(20, "조각의 최소 질의 수. Slices of fewer queries do not gate.")
     max_latency_ms: float | None = _knob(
         None, "질의당 지연 한계(밀리초). Bound on latency per query in ms; none if unset."
     )
@@ -99,6 +100,7 @@ def gate(
     *,
     slices: Mapping[str, Comparison] | None = None,
     guards: Mapping[str, Comparison] | None = None,
+    seeds: Sequence[Comparison] = (),
     latency_ms: float | None = None,
     size_bytes: int | None = None,
     licences: Mapping[str, str] | None = None,
@@ -110,12 +112,14 @@ def gate(
             which promotes nothing.
         slices: name → the same comparison on a part of those queries. guards: name → on other domains, general sets, or
             the unseen-law regime, all of the promotion set.
+        seeds: the same comparison for the candidate's other training seeds; every one of them must be better.
         latency_ms: milliseconds per query. size_bytes: of the adapters. licences: what it was made from → licence.
 
     Raises LexError when any comparison comes from another set than "promotion".
     """
     config = config or GateConfig()
-    parts = {"comparison": comparison, **(slices or {}), **(guards or {})}
+    repeated = {f"seed {n}": one for n, one in enumerate(seeds, start=2)}
+    parts = {"comparison": comparison, **(slices or {}), **(guards or {}), **repeated}
     wrong = [f"{name} ({one.query_set})" for name, one in parts.items() if one and one.query_set != "promotion"]
     if wrong:
         raise LexError(
@@ -123,6 +127,7 @@ def gate(
         )
     reasons = [
         *([_better(comparison), _large_enough(comparison, config)] if comparison else [_NO_QUERIES]),
+        *([_seeds_agree([comparison, *seeds])] if comparison and seeds else []),
         *_not_worse("slice", "조각", slices or {}, config.slice_bound),
         *_not_worse("guard", "보호 집합", guards or {}, config.guard_bound),
         *_bounded("latency", "지연", latency_ms, config.max_latency_ms, "ms"),
@@ -161,6 +166,16 @@ def _large_enough(one: Comparison, config: GateConfig) -> Reason:
         held,
         f"개선폭 {bound}: {'충족' if held else '미달'}",
         f"gain {bound}: {'held' if held else 'not held'}",
+    )
+
+
+def _seeds_agree(comparisons: Sequence[Comparison]) -> Reason:
+    held, gains = agree(comparisons) == "better", ", ".join(f"{one.difference:+.4f}" for one in comparisons)
+    return Reason(
+        "seeds",
+        held,
+        f"학습 시드 {len(comparisons)}개의 차이 {gains}: {'모두 나음' if held else '일치하지 않음'}",
+        f"differences of {len(comparisons)} training seeds {gains}: {'all better' if held else 'they do not agree'}",
     )
 
 

@@ -43,6 +43,12 @@ class BaseModelsResource(dg.ConfigurableResource):
 
         return {kind: Base(p.name, p.hub_id, p.revision).hash[:16] for kind, p in self.presets().items()}
 
+    def trained_documents(self) -> frozenset[str]:
+        """Documents that the two bases have seen, as far as they say so."""
+        from lex_assets.models.weights import trained_documents
+
+        return frozenset().union(*(trained_documents(p.hub_id) or () for p in self.presets().values()))
+
     def load(self, device: Device, adapters: AdapterPaths | None = None) -> tuple[BiEncoder, Reranker]:
         """The retriever and the reranker on `device`, with adapters where given."""
         from lex_assets.models.bi_encoder import BiEncoder

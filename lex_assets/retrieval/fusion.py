@@ -1,6 +1,7 @@
 """One ranking from two: by weighted scores or by ranks, with the weight learnt where it can be.
 
-A fixed fusion can fall below its better half, so `learn_weight` looks at both ends too.
+A fixed fusion can fall below its better half, and so can a weight learnt on few questions: `learn_weight` keeps the better
+half unless mixing gains more than its standard error.
 """
 
 from __future__ import annotations
@@ -71,29 +72,52 @@ def _weighted(lexical: dict[str, float], dense: dict[str, float], weight: float,
 
 @dataclass(frozen=True)
 class LearntFusion:
-    """The fusion that scored best on validation, with the scores of its halves beside it."""
+    """The fusion that validation chose. Mean scores of it and of its halves; `gain` over the better half and its standard
+    error are of the best mixture, also when it was not chosen."""
 
     method: str
     weight: float
     score: float
     lexical_score: float
     dense_score: float
+    gain: float = 0.0
+    standard_error: float = 0.0
 
 
 def learn_weight(
     lexical: Hits,
     dense: Hits,
-    metric: Callable[[Hits], float],
+    metric: Callable[[Hits], np.ndarray],
     k: int = 100,
     methods: Sequence[str] = METHODS,
     grid: Sequence[float] = GRID,
+    groups: Sequence[str] | None = None,
 ) -> LearntFusion:
-    """The (method, weight) with the highest `metric` on validation hits; equal scores prefer the lexical side.
+    """The (method, weight) for these validation hits, or the better half where no mixture gains more than one standard error.
 
-    The ends of the grid are the halves themselves, so the result is never below the better one on this sample.
+    metric: hits → (n_queries,) scores · groups: per query what it rises and falls with; each is its own without. The best
+    mixture is the one with the highest mean over neighbouring weights, so that a lucky weight does not win.
     """
-    scored = {(m, w): metric(fuse(lexical, dense, w, k, m)) for m in methods for w in grid if 0 < w < 1}
-    ends = {("minmax", w): metric(fuse(lexical, dense, w, k)) for w in (0.0, 1.0)}
-    method, weight = max(ends | scored, key=lambda key: ((ends | scored)[key], -key[1]))
-    best = (ends | scored)[method, weight]
-    return LearntFusion(method, weight, best, ends["minmax", 0.0], ends["minmax", 1.0])
+    halves = [metric(fuse(lexical, dense, end, k)) for end in (0.0, 1.0)]
+    inner = [weight for weight in grid if 0 < weight < 1]
+    curves = {m: np.array([metric(fuse(lexical, dense, w, k, m)) for w in inner]) for m in methods}
+    level = {m: _smoothed([halves[0].mean(), *curves[m].mean(axis=1), halves[1].mean()]) for m in methods}
+    method, place = max(((m, n) for m in methods for n in range(len(inner))), key=lambda key: level[key[0]][key[1]])
+    weight, better = inner[place], int(halves[1].mean() > halves[0].mean())
+    difference = curves[method][place] - halves[better]
+    gain, error = float(difference.mean()), _standard_error(difference, groups)
+    scores = curves[method][place] if gain > error else halves[better]
+    chosen = (method, weight) if gain > error else ("minmax", float(better))
+    return LearntFusion(*chosen, float(scores.mean()), float(halves[0].mean()), float(halves[1].mean()), gain, error)
+
+
+def _smoothed(curve: Sequence[float]) -> np.ndarray:
+    """Means over up to five neighbours of every inner point of `curve`."""
+    return np.array([np.mean(curve[max(0, n - 2) : n + 3]) for n in range(1, len(curve) - 1)])
+
+
+def _standard_error(difference: np.ndarray, groups: Sequence[str] | None) -> float:
+    """Of the mean, with groups that rise and fall together."""
+    _, index = np.unique(range(len(difference)) if groups is None else groups, return_inverse=True)
+    sums = np.bincount(index, difference - difference.mean())
+    return float(np.sqrt(len(sums) / max(1, len(sums) - 1) * (sums @ sums)) / len(difference))

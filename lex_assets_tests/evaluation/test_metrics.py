@@ -9,16 +9,19 @@ import polars as pl
 import pytest
 from ir_measures import AP, RR, Judged, P, R, Rprec, Success, nDCG
 
+from lex_assets.evaluation import placing
 from lex_assets.evaluation.metrics import (
-    EvaluationError,
+    CUTOFFS,
     Metric,
+    metric_names,
     oracle_run,
     parse_metric,
     per_query,
     rank_by_score,
     summarise,
-    to_parents,
 )
+from lex_assets.evaluation.refusals import EvaluationError
+from lex_assets.evaluation.units import to_parents
 from lex_assets.schemas import RUN
 from lex_assets_tests.evaluation.made_up import qrels_of, run_of
 
@@ -86,6 +89,48 @@ def test_parity_at_parent_level_with_the_ranking_deduplicated() -> None:
     for row in per_query(run, qrels, list(REFERENCE), "parent", parents).to_dicts():
         for name in REFERENCE:
             assert row[name] == pytest.approx(theirs[name, row["query_id"]], abs=1e-12), (name, row["query_id"])
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_binary_ndcg_is_ndcg_of_labels_without_grades(seed: int) -> None:
+    unranked, qrels = random_case(seed)
+    run, ungraded = rank_by_score(unranked), qrels.with_columns(pl.col("grade").clip(0, 1))
+    binary = per_query(run, qrels, ["bndcg@1", "bndcg@10", "bndcg@100"], "passage")
+    theirs = reference(run, ungraded)
+    for row in binary.to_dicts():
+        for k in (1, 10, 100):
+            assert row[f"bndcg@{k}"] == pytest.approx(theirs[f"ndcg@{k}", row["query_id"]], abs=1e-12)
+
+
+def test_every_metric_at_every_cutoff_has_a_name_that_parses() -> None:
+    names = metric_names()
+    assert len(set(names)) == len(names) == 8 * len(CUTOFFS) + 1
+    assert [str(parse_metric(name)) for name in names] == names
+
+
+@pytest.mark.parametrize("unit", ["passage", "parent"])
+def test_the_order_of_the_lines_does_not_matter(unit: str) -> None:
+    unranked, qrels = random_case(5)
+    run, parents = rank_by_score(unranked), {f"d{d:03}": f"a{d // 3}" for d in range(300)}
+    expected = per_query(run, qrels, list(REFERENCE), unit, parents)
+    for seed in range(3):
+        shuffled = run.sample(fraction=1, shuffle=True, seed=seed)
+        assert per_query(shuffled, qrels, list(REFERENCE), unit, parents).equals(expected)
+    for order in (["query_id", "rank"], ["rank", "query_id"]):
+        assert per_query(run.sort(order, descending=True), qrels, list(REFERENCE), unit, parents).equals(expected)
+
+
+@pytest.mark.parametrize("unit", ["passage", "parent"])
+def test_hashes_that_collide_change_nothing(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unranked, qrels = random_case(6)
+    run, parents = rank_by_score(unranked), {f"d{d:03}": f"a{d // 3}" for d in range(300)}
+    given = parents if unit == "parent" else None
+    expected = per_query(run, qrels, list(REFERENCE), unit, given)
+    monkeypatch.setattr(placing, "_hashes", lambda values: values.hash().to_numpy() % 7)
+    assert per_query(run, qrels, list(REFERENCE), unit, given).equals(expected)
+    twice = pl.concat([run, run.head(1).with_columns(rank=pl.lit(999, pl.Int32))])
+    with pytest.raises(EvaluationError, match="a document more than once"):
+        per_query(twice, qrels, ["mrr@10"], unit, given)
 
 
 def test_a_higher_threshold_makes_grade_1_not_relevant() -> None:
@@ -160,9 +205,16 @@ def test_the_oracle_reorders_and_never_injects() -> None:
         (lambda run: run.with_columns(score=pl.lit(float("nan"), pl.Float32)), "NaN"),
         (lambda run: run.with_columns(query_id=pl.col("query_id").replace("q", "other")), "other has no labels"),
         (lambda run: run.with_columns(passage_id=pl.col("passage_id") + "?"), r"a\? is not in the corpus"),
+        (lambda run: run.with_columns(score=pl.lit(None, pl.Float32)), r"row 1 has no score.*\(and 2 more\)"),
+        (lambda run: run.with_columns(pl.col("passage_id").replace("b", None)), "row 2 has no passage_id"),
+        (lambda run: run.drop("rank"), "column rank is missing"),
+        (lambda run: run.cast({"passage_id": pl.Categorical}), "column passage_id is Categorical"),
     ],
-    ids=["empty", "missing query", "duplicate document", "duplicate rank", "nan", "unlabelled query", "unknown id"],
-)
+    ids=[
+        "empty", "missing query", "duplicate document", "duplicate rank", "nan", "unlabelled query", "unknown id",
+        "no score", "no id", "no column", "ids of another type",
+    ],
+)  # fmt: skip
 def test_bad_runs_are_refused_by_name(change, message: str) -> None:
     run, qrels = run_of({"q": ["a", "b"], "r": ["c"]}), qrels_of({"q": {"a": 1}, "r": {"c": 1}})
     with pytest.raises(EvaluationError, match=message):
@@ -188,6 +240,19 @@ def test_one_system_missing_a_query_that_another_has_is_refused() -> None:
 def test_bad_qrels_are_refused(labels: dict, message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
         per_query(run_of({"q": ["a"], "r": ["a"]}), qrels_of(labels), ["mrr@10"], "passage")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda q: q.with_columns(grade=pl.lit(None, pl.Int32)), "qrels: row 1 has no grade"),
+        (lambda q: q.cast({"query_id": pl.Categorical}), "qrels: column query_id is Categorical"),
+        (lambda q: pl.concat([q, q]), "qrels: passage a is labelled more than once"),
+    ],
+)
+def test_damaged_qrels_are_refused(change, message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        per_query(run_of({"q": ["a"]}), change(qrels_of({"q": {"a": 1}})), ["mrr@10"], "passage")
 
 
 def test_labels_outside_the_corpus_are_refused() -> None:

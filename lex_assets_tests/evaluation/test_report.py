@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lex_assets.evaluation.metrics import EvaluationError, per_query, summarise
+from lex_assets.evaluation.metrics import per_query, summarise
+from lex_assets.evaluation.refusals import EvaluationError
 from lex_assets.evaluation.report import (
     HEADLINE,
     EvalReport,

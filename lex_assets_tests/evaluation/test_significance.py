@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lex_assets.evaluation.metrics import EvaluationError
+from lex_assets.evaluation.refusals import EvaluationError
 from lex_assets.evaluation.significance import (
     REASONS,
     Comparison,

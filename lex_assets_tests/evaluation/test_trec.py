@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lex_assets.evaluation.metrics import EvaluationError
+from lex_assets.evaluation.refusals import EvaluationError
 from lex_assets.evaluation.trec import read_qrels, read_run, write_qrels, write_run
 from lex_assets.schemas import QRELS, RUN
 

@@ -67,6 +67,14 @@ def test_bounds_on_latency_and_size_fail_when_exceeded_or_not_measured() -> None
     assert [r.code for r in failed.failures] == ["latency", "size"] and "not measured" in failed.summary()
 
 
+def test_training_seeds_must_agree() -> None:
+    assert gate(compared(0.06), seeds=[compared(0.05, seed=1), compared(0.06, seed=2)]).promoted
+    decision = gate(compared(0.06), seeds=[compared(0.05, seed=1), compared(0.0, seed=2)])
+    assert [r.code for r in decision.failures] == ["seeds"] and "3 training seeds" in decision.summary()
+    with pytest.raises(LexError, match=r"seed 2 \(test\)"):
+        gate(compared(0.06), seeds=[compared(0.06, query_set="test")])
+
+
 def test_licences_must_be_on_the_list() -> None:
     decision = gate(compared(0.06), licences={"base": "Apache-2.0", "data": "cc-by-nc-4.0", "other": ""})
     assert [r.code for r in decision.failures] == ["licence:data", "licence:other"]

@@ -105,13 +105,43 @@ def test_equal_scores_and_empty_sides_are_no_trouble(method):
 
 
 @pytest.mark.parametrize("wanted", ["a", "b", "c", "d"])
-def test_learnt_fusion_is_never_below_the_better_half(wanted):
+def test_learnt_fusion_is_never_below_the_better_half_on_its_own_questions(wanted):
     def reciprocal(hits):
-        return sum(1 / n for n, (passage_id, _) in enumerate(hits[0], 1) if passage_id == wanted)
+        return np.array([sum(1 / n for n, (found, _) in enumerate(hits[0], 1) if found == wanted)])
 
     learnt = learn_weight(LEXICAL, DENSE, reciprocal)
     assert learnt.score >= max(learnt.lexical_score, learnt.dense_score)
-    assert reciprocal(fuse(LEXICAL, DENSE, learnt.weight, 100, learnt.method)) == learnt.score
+    assert reciprocal(fuse(LEXICAL, DENSE, learnt.weight, 100, learnt.method)) == [learnt.score]
+
+
+def sides(kinds):
+    """Hits in which mixing finds the answer "g" first where neither side did (won), loses it (lost), or changes nothing."""
+    made = {
+        "won": ([("l", 2.0), ("g", 1.9), ("x", 0.0)], [("d", 2.0), ("g", 1.9), ("x", 0.0)]),
+        "lost": ([("g", 2.0), ("l", 1.9), ("x", 0.0)], [("d", 2.0), ("l", 1.9), ("x", 0.0)]),
+        "same": ([("l", 2.0), ("g", 1.0)], [("l", 2.0), ("g", 1.0)]),
+    }
+    lexical, dense = zip(*[made[kind] for kind in kinds], strict=True)
+    return list(lexical), list(dense)
+
+
+def first_is_answer(hits):
+    return np.array([float(found[0][0] == "g") for found in hits])
+
+
+def test_a_mixture_is_chosen_only_when_it_gains_more_than_its_standard_error():
+    clear = learn_weight(*sides(["won"] * 12 + ["same"] * 28), first_is_answer)
+    assert 0 < clear.weight < 1 and clear.score == pytest.approx(0.3) and clear.gain > clear.standard_error > 0
+    lucky = learn_weight(*sides(["won"] * 2 + ["lost"] + ["same"] * 37), first_is_answer)
+    assert lucky.weight == 0 and lucky.score == lucky.lexical_score == pytest.approx(1 / 40)
+    assert 0 < lucky.gain < lucky.standard_error
+
+
+def test_questions_of_one_group_are_one_piece_of_evidence():
+    halves = sides(["won"] * 12 + ["lost"] * 2 + ["same"] * 26)
+    assert 0 < learn_weight(*halves, first_is_answer).weight < 1
+    together = learn_weight(*halves, first_is_answer, groups=["one decision"] * 14 + ["another"] * 26)
+    assert together.weight == 0 and together.gain == pytest.approx(0.25)
 
 
 def test_wrong_weight_and_method_are_refused():

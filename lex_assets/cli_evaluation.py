@@ -1,0 +1,291 @@
+"""Commands about what a model is worth and whether it is used: `evaluate`, `champion`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import polars as pl
+import typer
+from rich.table import Table
+
+from lex_assets.console import errors, failing_in_one_line, out
+from lex_assets.schemas import DOMAINS, LexError
+
+if TYPE_CHECKING:
+    from lex_assets.evaluation.scoring import Scored
+    from lex_assets.registry.candidate import Registry
+    from lex_assets.registry.champion import Champion
+
+DEFAULT_METRICS = ["ndcg@10", "mrr@10", "r@10", "hit@1", "hit@10"]
+BASELINE = "baseline"
+
+champion = typer.Typer(
+    name="champion",
+    help="쓰고 있는 어댑터: 보기, 승격, 되돌리기. The adapters in use: show, promote, roll back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Store = Annotated[Path, typer.Option(help="파이프라인의 저장소 폴더 · store folder of the pipeline")]
+Domain = Annotated[str, typer.Option(help="도메인: finance, law, precedent · domain")]
+
+
+class CountedUnit(StrEnum):
+    """What counts as found."""
+
+    passage = "passage"
+    parent = "parent"
+
+
+class Missing(StrEnum):
+    """What a labelled query without results is."""
+
+    zero = "zero"
+    error = "error"
+
+
+@failing_in_one_line
+def evaluate(
+    qrels: Annotated[Path | None, typer.Option(help="정답(TREC/BEIR TSV, Parquet) · qrels")] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="run(TREC, Parquet; 여러 번) · runs to score, repeatable")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="비교할 run · run to compare with")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="지표(여러 번) · metrics, repeatable")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="어댑터나 모델 폴더: 기반과 비교 · adapter or model folder, compared with its base"),
+    ] = None,
+    base: Annotated[
+        str, typer.Option(help="--model의 기반(비우면 어댑터가 적은 것) · its base, empty: as recorded")
+    ] = "",
+    store: Annotated[
+        Path | None, typer.Option(help="--model: 시험 질문이 있는 저장소 · store that holds the test questions")
+    ] = None,
+    domain: Annotated[str, typer.Option(help="--store의 도메인 · domain in the store")] = "law",
+    queries: Annotated[Path | None, typer.Option(help="--model: 질의 JSONL {id,text,exclude?} · queries")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="말뭉치(저장소 또는 JSONL): 모르는 id를 거절 · corpus, refuses unknown ids")
+    ] = None,
+    unit: Annotated[
+        CountedUnit, typer.Option(help="passage, 또는 parent(조문·판결 단위, --corpus 필요) · what is counted")
+    ] = CountedUnit.passage,
+    groups: Annotated[
+        Path | None, typer.Option(help="함께 움직이는 질의 묶음 `질의 묶음` · query groups for intervals")
+    ] = None,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="run들이 한 시스템의 시드들 · the runs are seeds of one system")
+    ] = False,
+    missing: Annotated[
+        Missing, typer.Option(help="결과 없는 질의: zero(0점) 또는 error · queries without results")
+    ] = Missing.zero,
+    device: Annotated[str, typer.Option(help="--model의 torch 장치 · torch device")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """run을 채점하거나 모델을 기반과 비교 · Score runs, or a model beside its base; says whether a difference means anything."""
+    if (run is None) == (model is None):
+        raise LexError("give either --run with --qrels, or --model with --store (or --corpus, --queries and --qrels)")
+    if model:
+        found = _model_scores(model, base, store, domain, (corpus, queries, qrels), groups, device)
+        _print_all(found, as_json)
+        return
+    if qrels is None:
+        raise LexError("--run needs --qrels: the relevant passages of each query")
+    assert run is not None
+    scored = _run_scores(run, baseline, qrels, metric or DEFAULT_METRICS, corpus, unit, groups, missing)
+    _print_all({"": (scored, seeds and baseline is not None)}, as_json)
+
+
+def _run_scores(
+    run: list[Path],
+    baseline: Path | None,
+    qrels: Path,
+    metrics: list[str],
+    corpus: Path | None,
+    unit: CountedUnit,
+    groups: Path | None,
+    missing: Missing,
+) -> Scored:
+    from lex_assets.evaluation.scoring import score_runs
+    from lex_assets.evaluation.trec import read_groups, read_qrels
+    from lex_assets.passages.stored import read_corpus
+
+    return score_runs(
+        _read_runs(run, baseline),
+        read_qrels(qrels),
+        metrics,
+        BASELINE if baseline else None,
+        unit=unit.value,
+        parents=read_corpus(corpus) if corpus else None,
+        groups=read_groups(groups) if groups else None,
+        on_missing=missing.value,
+    )
+
+
+def _model_scores(
+    model: Path,
+    base: str,
+    store: Path | None,
+    domain: str,
+    files: tuple[Path | None, Path | None, Path | None],
+    groups: Path | None,
+    device: str,
+) -> dict[str, tuple[Scored, bool]]:
+    """Regime (or "test" for files) → scores of base and model."""
+    from lex_assets.evaluation.base_and_model import base_and_model, base_of, question_set
+    from lex_assets.evaluation.trec import read_groups
+    from lex_assets.models.bi_encoder import BiEncoder
+    from lex_assets.registry.published import test_questions
+
+    corpus, queries, qrels = files
+    if store:
+        sets = list(test_questions(store, domain))
+    elif corpus and queries and qrels:
+        sets = [question_set(corpus, queries, qrels, read_groups(groups) if groups else None)]
+    else:
+        raise LexError("--model needs --store, or all of --corpus, --queries and --qrels")
+    name, adapter = base_of(model, base)
+    before = BiEncoder(name, device=device)
+    after = (
+        BiEncoder(name, peft_adapter_path=adapter, device=device) if adapter else BiEncoder(str(model), device=device)
+    )
+    return {one.name: (base_and_model(one, before, after), False) for one in sets}
+
+
+def _print_all(found: dict[str, tuple[Scored, bool]], as_json: bool) -> None:
+    facts = {
+        name: scored.to_dict() | ({"seeds": scored.seeds_agree()} if seeds else {})
+        for name, (scored, seeds) in found.items()
+    }
+    for name, (scored, _) in found.items():
+        _say_what_is_missing(scored)
+        if not as_json:
+            print(f"{name}\n" if name else "", end="")
+            _print_scores(facts[name])
+    if as_json:
+        print(json.dumps(facts.get("", facts), ensure_ascii=False, indent=1))
+
+
+def _read_runs(paths: list[Path], baseline: Path | None) -> pl.DataFrame:
+    """One table; a run is named after its file (`run` when it is the only one), the baseline `baseline`."""
+    from lex_assets.evaluation.trec import read_run
+
+    names = ["run"] if len(paths) == 1 else [path.name.split(".")[0] for path in paths]
+    repeated = next((name for n, name in enumerate(names) if name in names[:n] or name == BASELINE), None)
+    if repeated:
+        raise LexError(f"--run: two runs are called {repeated!r}; rename one of the files")
+    runs = [read_run(path, name) for path, name in zip(paths, names, strict=True)]
+    return pl.concat([*runs, *([read_run(baseline, BASELINE)] if baseline else [])])
+
+
+def _say_what_is_missing(scored: Scored) -> None:
+    for system, left_out in scored.left_out.items():
+        unanswered = scored.unanswered[system]
+        if left_out or unanswered:
+            errors.print(
+                f"{system}: 정답 없는 질의 {len(left_out):,}개 제외{_example(left_out)}, "
+                f"결과 없는 질의 {len(unanswered):,}개는 0점{_example(unanswered)} · "
+                f"{len(left_out):,} queries without labels left out, {len(unanswered):,} without results count 0",
+                soft_wrap=True,
+                markup=False,
+                highlight=False,
+            )
+
+
+def _example(ids: list[str]) -> str:
+    return f"({ids[0]}{', …' if len(ids) > 1 else ''})" if ids else ""
+
+
+def _print_scores(facts: dict[str, Any]) -> None:
+    metrics = [name for name in facts["metrics"][0] if name not in ("system", "n")]
+    table = Table("system", *metrics, "n")
+    for row in facts["metrics"]:
+        table.add_row(row["system"], *(f"{row[name]:.4f}" for name in metrics), str(row["n"]))
+    out.print(table)
+    for one in facts["comparisons"]:
+        print(comparison_line(one))
+    for name, verdict in facts.get("seeds", {}).items():
+        print(f"{name}: 모든 시드의 판정 · all seeds agree on: {verdict}")
+
+
+def comparison_line(one: dict[str, Any]) -> str:
+    """A comparison in one line: difference, interval, p, verdict, and the smallest effect that could have been seen."""
+    smallest = one["smallest_detectable"]
+    low, high = (f"{one[end]:+.4f}" if one[end] is not None else "∞" for end in ("low", "high"))
+    return (
+        f"{one['system']} {one['metric']}: {one['difference']:+.4f} [{low}, {high}] "
+        f"p={one['p_holm']:.4f} → {one['verdict']} ({one['reason']}); "
+        f"최소 검출 효과 · smallest detectable {'-' if smallest is None else f'{smallest:.4f}'}"
+    )
+
+
+@champion.command()
+@failing_in_one_line
+def show(
+    store: Store,
+    domain: Domain,
+    history: Annotated[bool, typer.Option("--history", help="처음부터 모두 · every promotion and rollback")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """쓰고 있는 어댑터와 그 이유 · The adapters in use, since when and why."""
+    entries = _registry(store, domain).champions.history(domain)
+    if as_json:
+        print(json.dumps([asdict(one) for one in (entries if history else entries[-1:])], ensure_ascii=False, indent=1))
+        return
+    if not entries:
+        print(f"{domain}: 기반 모델, 승격된 적 없음 · the base model; nothing was promoted yet")
+    for one in entries if history else entries[-1:]:
+        print(_champion_line(domain, one))
+
+
+@champion.command()
+@failing_in_one_line
+def promote(
+    store: Store,
+    domain: Domain,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """마지막 보고서의 어댑터를 관문에 · Put the last report's adapters to the gate; promoted only when it is passed."""
+    from lex_assets.registry.candidate import UNDECIDED
+    from lex_assets.registry.published import candidate_in
+
+    registry, candidate = _registry(store, domain), candidate_in(store, domain)
+    decision = registry.consider(candidate)
+    if as_json:
+        print(json.dumps(decision.to_dict() if decision else None, ensure_ascii=False, indent=1))
+    elif decision:
+        print(decision.markdown())
+    if decision is None or not decision.promoted:
+        raise LexError(decision.summary() if decision else UNDECIDED)
+    errors.print(f"{decision.summary()} (v{registry.champions.version(domain)})", soft_wrap=True, highlight=False)
+
+
+@champion.command()
+@failing_in_one_line
+def rollback(
+    store: Store,
+    domain: Domain,
+    note: Annotated[str, typer.Option(help="이유(기록에 남음) · why, kept in the history")] = "",
+) -> None:
+    """직전 챔피언이나 기반 모델로 · Back to the champion before, or to the base model."""
+    print(_champion_line(domain, _registry(store, domain).champions.rollback(domain, note)))
+
+
+def _registry(store: Path, domain: str) -> Registry:
+    from lex_assets.registry.candidate import Registry
+
+    if domain not in DOMAINS:
+        raise LexError(f"domain {domain!r} is not known; choose from {', '.join(DOMAINS)}")
+    if not store.is_dir():
+        raise LexError(f"{store}: no such folder; give the store folder of the pipeline")
+    return Registry(store / "registry")
+
+
+def _champion_line(domain: str, one: Champion) -> str:
+    manifest = one.manifest
+    used = f"{manifest.retriever} + {manifest.reranker}" if manifest else "기반 모델 · the base model"
+    action = {"promote": "승격 · promoted", "rollback": "되돌림 · rolled back"}[one.action]
+    return f"{domain} v{one.version} {one.at} {action}: {used}" + (f" — {one.note}" if one.note else "")

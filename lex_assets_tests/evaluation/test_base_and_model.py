@@ -1,0 +1,32 @@
+"""A retriever beside its base: which questions, and what is said."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from lex_assets.evaluation.base_and_model import base_and_model, human_test_sets
+from lex_assets.evaluation.refusals import EvaluationError
+from lex_assets_tests.evaluation import made_up
+from lex_assets_tests.evaluation.stand_ins import WordEncoder
+
+
+def test_regimes_are_never_averaged_and_synthetic_questions_stay_out() -> None:
+    asked, qrels = made_up.queries()
+    sets = list(human_test_sets(asked, qrels, made_up.corpus(), "law"))
+    assert [one.name for one in sets] == ["unseen_query", "unseen_law"]
+    for one in sets:
+        assert set(one.queries["regime"]) == {one.name} and set(one.queries["set"]) == {"test"}
+        assert "synthetic" not in set(one.queries["origin"])
+    with pytest.raises(EvaluationError, match="no human test question"):
+        list(human_test_sets(asked.with_columns(origin=pl.lit("synthetic")), qrels, made_up.corpus(), "law"))
+
+
+def test_a_worse_model_is_called_worse_with_groups_as_units() -> None:
+    one = next(human_test_sets(*made_up.queries(), made_up.corpus(), "law"))
+    scored = base_and_model(one, WordEncoder(), WordEncoder(deaf=0.9))
+    means = {row["system"]: row for row in scored.to_dict()["metrics"]}
+    assert means["base"]["mrr@10"] > means["model"]["mrr@10"] and means["base"]["n"] == one.queries.height
+    verdicts = {c.metric: c for c in scored.comparisons}
+    assert verdicts["mrr@10"].verdict == "worse"
+    assert verdicts["hit@1"].n_clusters == one.queries["split_group"].n_unique() < one.queries.height
