@@ -21,7 +21,7 @@ from lex_assets_tests.evaluation import made_up
 from lex_assets_tests.models.conftest import tiny_retriever  # noqa: F401
 from lex_assets_tests.sources import raw as made
 
-COMMANDS = ("download", "ingest", "split", "search", "cite", "evaluate", "embed", "report", "champion", "train")
+COMMANDS = ("download", "ingest", "split", "search", "cite", "evaluate", "embed", "report", "champion")
 CORPUS = [
     {"id": "민법-1", "law": "민법", "title": "제750조", "text": "고의로 손해를 가한 자는 배상한다."},
     {"id": "상법-2", "law": "상법", "title": "제24조", "text": "명의를 빌려준 자는 연대하여 변제한다."},

@@ -20,6 +20,9 @@ class WordEncoder:
     def cache_key(self, kind: str) -> str:
         return f"words-{self.heard}-{kind}"
 
+    def passage_windows(self, texts: Sequence[str]) -> list[list[str]]:
+        return [[text] for text in texts]
+
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
         for row, text in enumerate(texts):
