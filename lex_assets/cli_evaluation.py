@@ -148,11 +148,10 @@ def _model_scores(
     else:
         raise LexError("--model needs --store, or all of --corpus, --queries and --qrels")
     name, adapter = base_of(model, base)
-    before = BiEncoder(name, device=device)
-    after = (
-        BiEncoder(name, peft_adapter_path=adapter, device=device) if adapter else BiEncoder(str(model), device=device)
-    )
-    return {one.name: (base_and_model(one, before, after), False) for one in sets}
+    frozen = BiEncoder(name, device=device)
+    trained = BiEncoder(name if adapter else str(model), peft_adapter_path=adapter, device=device)
+    cache = store / "cache" / "embeddings" if store else None
+    return {one.name: (base_and_model(one, frozen, trained, cache), False) for one in sets}
 
 
 def _print_all(found: dict[str, tuple[Scored, bool]], as_json: bool) -> None:
