@@ -96,6 +96,13 @@ def test_bad_input_is_one_line_with_the_remedy(arguments, message) -> None:
     assert message in refused("train", "retriever", *arguments)
 
 
+def test_a_section_that_is_none_is_named(tmp_path) -> None:
+    (tmp_path / "r.yaml").write_text("training: fast\n")
+    assert "training: Input should be" in refused("train", "retriever", "--config", tmp_path / "r.yaml")
+    line = refused("train", "retriever", "--config", tmp_path / "r.yaml", "training.epochs=1")
+    assert "training is 'fast', not a mapping of settings" in line
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -134,7 +134,9 @@ def _apply(values: dict[str, Any], override: str, known: list[str]) -> None:
     require_known(name, known, "overrides")
     *sections, leaf = name.split(".")
     for section in sections:
-        values[section] = dict(values.get(section) or {})
+        values[section] = values.get(section) or {}
+        if not isinstance(values[section], dict):
+            raise LexError(f"{section} is {values[section]!r}, not a mapping of settings; correct the recipe")
         values = values[section]
     try:
         values[leaf] = yaml.safe_load(value) if value.startswith("[") else value  # the setting's own type decides
