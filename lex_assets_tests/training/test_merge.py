@@ -87,7 +87,9 @@ def test_a_merge_that_disagrees_writes_nothing(retriever, bi_encoder_folder, tmp
 
 
 def test_what_the_adapter_is_and_its_base_must_be_known(retriever, reranker, bi_encoder_folder, tmp_path) -> None:
-    with pytest.raises(LexError, match=r"trained on the local model bi_encoder0; name its folder with --base"):
+    with pytest.raises(
+        LexError, match=f"trained on the local model {bi_encoder_folder.name}; name its folder with --base"
+    ):
         merge_adapter(retriever, tmp_path / "merged")
     with pytest.raises(LexError, match="was trained on"):
         merge_adapter(retriever, tmp_path / "merged", "builtin")
