@@ -8,15 +8,11 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
+from lex_assets.queries.filters import SyntheticConfig, longest_run, rejection
+from lex_assets.queries.questions import SyntheticQuestion
 from lex_assets.queries.rules import RuleGenerator
 from lex_assets.queries.split import DROPPED, SplitConfig, family_is_held_out, split_set
-from lex_assets.queries.synthetic import (
-    SyntheticConfig,
-    SyntheticQuestion,
-    longest_run,
-    rejection,
-    synthetic_queries,
-)
+from lex_assets.queries.synthetic import synthetic_queries
 from lex_assets.queries.training import TrainingConfig, training_queries
 from lex_assets.schemas import PASSAGES, QRELS, QUERIES, LexError
 
@@ -118,7 +114,7 @@ def question(text: str, kind: str = "fact") -> SyntheticQuestion:
 )
 def test_filters(text: str, reason: str) -> None:
     source = passage("LAW_1_제5조_①", "① 은행은 고객에게 예금의 해지를 강요하여서는 아니 된다.")
-    assert rejection(question(text), source, SyntheticConfig()) == reason
+    assert rejection(question(text), [source], SyntheticConfig())[0] == reason
 
 
 def test_longest_run() -> None:
@@ -152,7 +148,8 @@ def test_questions_that_fit_two_articles_are_dropped_and_repeats_too() -> None:
     table = corpus(passage("LAW_1_제5조_①", "본문 하나"), passage("LAW_1_제6조_①", "본문 둘"))
     same, repeated = "은행이 지켜야 할 기한은 언제인가요?", "고객이 신고를 마치려면 어디로 가야 하나요?"
     generator = Fixed({"LAW_1_제5조_①": [same, repeated, repeated + "?"], "LAW_1_제6조_①": [same]})
-    queries, qrels, counts = synthetic_queries(table, generator)
+    queries, qrels, report = synthetic_queries(table, generator)
+    counts = report.counts
     assert queries["text"].to_list() == [repeated]
     assert (counts["ambiguous"], counts["near_duplicate"], counts["kept"]) == (2, 1, 1)
     assert qrels.rows() == [("Q_SYN_LAW_1_제5조_①_1", "LAW_1_제5조_①", 2)]
@@ -167,16 +164,16 @@ def test_round_trip_keeps_near_marks_hard_and_drops_lost() -> None:
     def search(questions: list[str], k: int) -> Sequence[Sequence[str]]:
         return [[names[0]], ["x"] * 20 + [names[1]], ["x"] * k]
 
-    queries, _, counts = synthetic_queries(table, Fixed(texts), search=search)
-    assert [json.loads(m)["difficulty"] for m in queries["meta"]] == ["easy", "hard"]
-    assert counts["round_trip"] == 1
+    queries, _, report = synthetic_queries(table, Fixed(texts), search=search)
+    assert [json.loads(m)["round_trip"] for m in queries["meta"]] == ["easy", "hard"]
+    assert report.counts["round_trip"] == 1
 
 
 def test_no_more_than_asked_for() -> None:
     table = corpus(passage("LAW_1_제5조_①", "본문"))
     texts = [f"은행이 {n * 7919} 때 해야 하는 일은 무엇인가요? {n * 104729}" for n in range(6)]
-    queries, _, counts = synthetic_queries(table, Fixed({"LAW_1_제5조_①": texts}), SyntheticConfig(per_passage=2))
-    assert queries.height == 2 and counts["too_many"] == 4
+    queries, _, report = synthetic_queries(table, Fixed({"LAW_1_제5조_①": texts}), SyntheticConfig(per_passage=2))
+    assert queries.height == 2 and report.counts["too_many"] == 4
 
 
 def family(held: bool) -> str:
