@@ -1,7 +1,6 @@
 """The code location: assembly and nothing else. Loading it imports no model library and does no I/O."""
 
 import os
-from typing import Any
 
 import dagster as dg
 
@@ -11,7 +10,7 @@ from lex_assets.io_managers.parquet import ParquetIOManager
 from lex_assets.jobs import ALL_JOBS
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
-from lex_assets.resources.llm import LlmModel, LlmResource
+from lex_assets.resources.llm import LlmResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.raw import RawDocumentsResource
 from lex_assets.resources.store import StoreResource
@@ -35,22 +34,8 @@ def resources() -> dict[str, object]:
             retriever=env("LEX_RETRIEVER", "builtin"), reranker=env("LEX_RERANKER", "builtin")
         ),
         "lexical": LexicalSearchResource(engine=env("LEX_LEXICAL_ENGINE", "embedded")),
-        "llm": LlmResource(
-            store=store,
-            questions=LlmModel(**_language_model("LEX_LLM")),
-            judge=LlmModel(**_language_model("LEX_LLM_JUDGE"), temperature=0.0),
-        ),
+        "llm": LlmResource(store=store),
         "gpu": GpuResource(profile=env("LEX_GPU_PROFILE", "")),
-    }
-
-
-def _language_model(prefix: str) -> dict[str, Any]:
-    """Where a language model is. The key is named and not read: the UI shows the variable's name."""
-    key = f"{prefix}_API_KEY"
-    return {
-        "base_url": os.environ.get(f"{prefix}_BASE_URL", ""),
-        "model": os.environ.get(f"{prefix}_MODEL", ""),
-        "api_key": dg.EnvVar(key) if os.environ.get(key) else "",
     }
 
 

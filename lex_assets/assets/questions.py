@@ -89,7 +89,7 @@ class _Run:
         cited = CITATIONS.validate(citations.collect()) if limit else CITATIONS.frame([])
         pairs = comparison_pairs(self.passages, cited, self.sets, limit)
         progress = spending_log(self.context.log, "질문 · questions")
-        licence = self.llm.questions.licence
+        licence = self.llm.licence
         return LlmGenerator(self.llm.writer(self.meter), asked, self.config.per_passage, pairs, licence, progress)
 
     def judge(self) -> Judge | None:
