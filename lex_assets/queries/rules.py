@@ -10,9 +10,9 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 
+from lex_assets.passages.overlap import shared_ngrams, shingles
 from lex_assets.queries.holdings import holdings, search_words
 from lex_assets.queries.korean import with_particle
-from lex_assets.passages.overlap import shared_ngrams, shingles
 from lex_assets.queries.questions import SyntheticQuestion
 from lex_assets.queries.reading import BRACKETS, MARK, VAGUE, Found, Reading, nouns, plain
 

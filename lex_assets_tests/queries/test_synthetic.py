@@ -10,7 +10,7 @@ import pytest
 
 from lex_assets.queries.filters import SyntheticConfig, longest_run, rejection
 from lex_assets.queries.questions import SyntheticQuestion
-from lex_assets.queries.rules import RuleGenerator
+from lex_assets.queries.rules import RuleGenerator, difficulty_of
 from lex_assets.queries.split import DROPPED, SplitConfig, family_is_held_out, split_set
 from lex_assets.queries.synthetic import synthetic_queries
 from lex_assets.queries.training import TrainingConfig, training_queries
@@ -82,7 +82,56 @@ def test_tables_ask_for_a_row() -> None:
 def test_holdings_ask_what_was_open() -> None:
     text = "임대차가 끝난 뒤 임차인이 계속 점유하는 경우에는 보증금을 담보로 볼 여지가 있다. 임대인은 명도를 이유로 반환을 거절할 수 없다."
     question = asked(text, unit="holding", context="대법원 2015. 3. 1. 선고 2014다1 판결 손해배상(기)")["holding"]
-    assert question.endswith("반환을 거절할 수 있나요?") and "점유하는 경우에" in question
+    assert question == "임대인의 경우 명도를 이유로 반환을 거절할 수 있는지 궁금합니다."
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        (
+            "계약의 해제 사유가 있다는 점에 대한 증명책임은 해제를 주장하는 사람에게 있다.",
+            "condition",
+            "누구에게|어느 쪽",
+        ),
+        (
+            "매매계약이 유효하게 성립하려면 목적물과 대금에 관한 합의가 있어야 한다.",
+            "condition",
+            "성립하려면 (무엇|어떤)",
+        ),
+        (
+            "광고가 청약에 해당하는지는 내용과 상대방의 신뢰를 종합하여 판단하여야 한다.",
+            "condition",
+            "광고가 청약에 해당하는지는",
+        ),
+        ("위약벌이란 채무의 이행을 강제하려고 정한 돈을 말한다.", "definition", "위약벌"),
+        ("매수인의 대금지급청구권의 소멸시효는 계약이 해제된 때부터 진행한다.", "deadline", "언제부터"),
+    ],
+)
+def test_holdings_are_asked_without_their_answer(text: str, kind: str, words: str) -> None:
+    import re
+
+    question = asked(text, unit="holding")[kind]
+    assert re.search(words, question), question
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "甲이 乙에게 돈을 빌려준 사안에서, 원심이 이를 증여로 본 것은 잘못이라고 한 사례.",
+        "민법 제750조는 불법행위를 규정한다. 이 규정을 위반하면 그 책임을 진다.",
+        "이러한 법리는 이 사건에도 적용된다.",
+        "제반 사정을 고려하여 판단하여야 한다.",
+    ],
+)
+def test_holdings_that_hang_on_what_came_before_are_not_asked(text: str) -> None:
+    assert not asked(text, unit="holding")
+
+
+@pytest.mark.parametrize(
+    ("question", "level"), [("은행은 예금을 반환하여야 하나요?", "easy"), ("맡긴 돈을 언제 찾나요?", "hard")]
+)
+def test_difficulty_is_how_many_words_the_passage_has(question: str, level: str) -> None:
+    assert difficulty_of(question, "은행은 예금자의 청구가 있으면 예금을 반환하여야 한다.") == level
 
 
 @pytest.mark.parametrize("unit", ["항", "조", "별표", "holding", "issue", "context", "text"])
