@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
 from lex_assets.cli_evaluation import champion, evaluate
+from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import errors, failing_in_one_line, out, writing
 from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_documents, read_parquet
@@ -39,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(train, name="train")
-for command in (prepare, merge, models):
+for command in (questions, prepare, merge, models):
     app.command()(command)
 app.command()(evaluate)
 app.add_typer(champion)
@@ -211,23 +212,29 @@ def search(
     weight: Annotated[float, typer.Option(min=0, max=1, help="hybrid에서 dense의 몫 · share of dense in hybrid")] = 0.5,
     device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
     cache: Annotated[Path | None, typer.Option(help="임베딩 캐시 폴더 · embedding cache folder")] = None,
+    expand: Annotated[
+        Expansion, typer.Option(help="언어 모델로 질의를 늘림(LEX_LLM_…) · longer queries by a language model")
+    ] = Expansion.none,
+    llm_cache: Cache = None,
+    budget_requests: Requests = 0,
 ) -> None:
     """검색하여 TREC run을 씀 · Search a corpus and write a TREC run; ids pass through unchanged."""
     from lex_assets.evaluation.trec import write_run
     from lex_assets.retrieval.search import Searcher, rerank_run
 
-    table, questions = read_corpus(corpus), read_queries(queries)
+    table, asked = read_corpus(corpus), read_queries(queries)
+    longer = asked if expand is Expansion.none else expanded(asked, expand, llm_cache, budget_requests)
     encoder = _encoder(retriever, adapter, device) if mode is not Mode.lexical else None
-    exclude = {row["query_id"]: set(row["exclude"]) for row in questions.iter_rows(named=True)}
-    run = Searcher(table, encoder, cache_dir=cache).search(questions, mode.value, top_k, exclude, weight)
+    exclude = {row["query_id"]: set(row["exclude"]) for row in asked.iter_rows(named=True)}
+    run = Searcher(table, encoder, cache_dir=cache).search(longer, mode.value, top_k, exclude, weight)
     if reranker or reranker_adapter:
         from lex_assets.models.reranker import Reranker
 
         model = Reranker(reranker or "builtin", peft_adapter_path=_text(reranker_adapter), device=device)
-        run = rerank_run(run, questions, table, model, rerank_depth, f"{mode.value}_rerank")
+        run = rerank_run(run, asked, table, model, rerank_depth, f"{mode.value}_rerank")
     with writing(out_file, "--out"):
         write_run(run, out_file)
-    out.print(f"{questions.height:,} 질의 · queries × {table.height:,} → {out_file}")
+    out.print(f"{asked.height:,} 질의 · queries × {table.height:,} → {out_file}")
 
 
 @app.command()

@@ -82,8 +82,8 @@ def prepare(
     from lex_assets.models.bi_encoder import BiEncoder
     from lex_assets.models.reranker import Reranker
     from lex_assets.passages.stored import read_corpus
+    from lex_assets.queries.questions import QuestionGenerator
     from lex_assets.queries.rules import RuleGenerator
-    from lex_assets.queries.synthetic import QuestionGenerator
     from lex_assets.training.files import flag_embedding_rows
     from lex_assets.training.prepare import GivenQuestions, prepare_rows
     from lex_assets.training.recipe import load_recipe

@@ -10,6 +10,7 @@ from lex_assets.io_managers.parquet import ParquetIOManager
 from lex_assets.jobs import ALL_JOBS
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
+from lex_assets.resources.llm import LlmResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.raw import RawDocumentsResource
 from lex_assets.resources.store import StoreResource
@@ -33,6 +34,7 @@ def resources() -> dict[str, object]:
             retriever=env("LEX_RETRIEVER", "builtin"), reranker=env("LEX_RERANKER", "builtin")
         ),
         "lexical": LexicalSearchResource(engine=env("LEX_LEXICAL_ENGINE", "embedded")),
+        "llm": LlmResource(store=store),
         "gpu": GpuResource(profile=env("LEX_GPU_PROFILE", "")),
     }
 

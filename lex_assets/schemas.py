@@ -260,6 +260,19 @@ QRELS = TableSchema(
     },
     ("query_id", "passage_id"),
 )
+REJECTED = TableSchema(
+    "rejected",
+    {
+        "passage_id": Column(_TEXT, "passage that was asked about"),
+        "kind": Column(_TEXT, "kind of question; empty where none was made"),
+        "text": Column(_TEXT, "the question; empty where none was made"),
+        "filter": Column(
+            _TEXT, "what rejected it: a filter, or why the generator gave up (budget, endpoint, answer, …)"
+        ),
+        "detail": Column(_TEXT, "what that found"),
+    },
+    (),
+)
 NEGATIVE = pl.Struct(
     {
         "passage_id": pl.String,

@@ -9,8 +9,11 @@ import dagster as dg
 REPORT_EVERY_S = 5.0
 
 
-def progress_log(log: dg.DagsterLogManager, what: str) -> Callable[[int, int], None]:
-    """A callback `(done, total)` that logs at most every few seconds, and at the end, with the time that is left."""
+def progress_log(log: dg.DagsterLogManager, what: str, more: Callable[[], str] = str) -> Callable[[int, int], None]:
+    """A callback `(done, total)` that logs at most every few seconds, and at the end, with the time that is left.
+
+    more: what else the line says.
+    """
     started = time.monotonic()
     last = started
 
@@ -21,7 +24,8 @@ def progress_log(log: dg.DagsterLogManager, what: str) -> Callable[[int, int], N
             return
         last = now
         left_s = (now - started) / max(done, 1) * (total - done)
-        log.info(f"{what}: {done:,}/{total:,} ({100 * done / max(total, 1):.0f} %), 남은 시간 · ETA {left_s:.0f} s")
+        share = f"{what}: {done:,}/{total:,} ({100 * done / max(total, 1):.0f} %)"
+        log.info(f"{share}, 남은 시간 · ETA {left_s:.0f} s{more()}")
 
     return report
 
@@ -50,3 +54,16 @@ def step_log(log: dg.DagsterLogManager) -> Callable[[Any], None]:
             log.info(step.line)
 
     return report
+
+
+def spending_log(log: dg.DagsterLogManager, what: str) -> Callable[[int, int, Any], None]:
+    """A callback `(done, total, spent)`: as `progress_log`, with what was spent so far."""
+    spent: Any = ""
+    report = progress_log(log, what, lambda: f", {spent}")
+
+    def update(done: int, total: int, usage: Any) -> None:
+        nonlocal spent
+        spent = usage
+        report(done, total)
+
+    return update

@@ -1,141 +1,34 @@
-"""The offline question generator: fixed rules over headings, definitions, duties, deadlines, penalties, tables, holdings.
+"""The offline question generator: fixed rules over headings, definitions, duties, deadlines, penalties, tables.
 
-Deterministic and without a model; the default of the demo and of CI. Here: questions. Not here: their filters (`synthetic`).
+Deterministic and without a model; the default of the demo and of CI. Here: statutes, rules and plain text. Not here:
+decisions (`holdings`), which questions are kept (`filters`).
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
 
-from lex_assets.queries.korean import as_question, with_particle
-from lex_assets.queries.synthetic import SyntheticQuestion
+from lex_assets.passages.overlap import shared_ngrams, shingles
+from lex_assets.queries.holdings import holdings, search_words
+from lex_assets.queries.korean import with_particle
+from lex_assets.queries.questions import SyntheticQuestion
+from lex_assets.queries.reading import BRACKETS, MARK, VAGUE, Found, Reading, nouns, plain
 
-_PROVISION = r"제\d+(?:-\d+)?[조항호](?:의\d+)?(?:\s?제\d+[항호](?:의\d+)?)*(?:\s?[가-하]목)?"
-_REFERENCE = re.compile(
-    r"(?:「[^」]{2,60}」\s?(?:시행령\s?|시행규칙\s?)?|(?:구 )?[가-힣ㆍ·]{1,20}(?:법|법률|시행령|시행규칙|규칙|규정)\s?"
-    r"|같은\s?(?:법|조|항|영)\s?|이 (?:법|영|규칙|규정)\s?|(?<![가-힣])(?:법|영)\s?)?"
-    rf"(?:부칙\s?)?{_PROVISION}(?:\s?(?:각 호|각 목|단서|본문|전단|후단|외의 부분))*"
-    rf"(?:(?:\s?[ㆍ,·]\s?|\s?(?:및|또는|이나|나|내지|부터|까지|와|과)\s?)(?:법\s?|영\s?)?{_PROVISION})*"
-    r"\s?(?:까지)?(?:의 규정|의 규정에 의하여)?\s?"
-    r"(?:에 따른|에 따라|에 의한|에 의하여|에서 정하는|에서 정한|에서 규정한|에서|에도 불구하고|의|을 위반하여|를 위반하여)?"
-)
-_LEFTOVER = re.compile(
-    r"같은 (?:조|항|호)\s?(?:각 호의?|각 목의?)?|(?<!다음 )각 호(?:의|에 따른)?(?= )|바에 따라|정하는 바에 따라"
-)
-_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）")
-_MARK = re.compile(r"^\s*(?:[①-⑳㉑-㊿]|\d+(?:의\d+)?\.|[가-하]\.|\d+\)|\([\d가-하]\)|[■○ㆍ•-])\s*")
-_GENERIC = re.compile(
-    r"^(?:정의|용어의 정의|목적|벌칙|과태료|양벌규정|적용\s?범위|준용|준용규정|위임|시행일|경과조치|기타|권한의 위임|삭제|총칙|보칙|통칙)$"
-)
-_TOPIC = re.compile(r"(은|는)\s")
-_MODIFIER = re.compile(r"(?:^|\s)(?:또|[가-힣]|[가-힣]*[하되있없않받려얻담같높낮많갖짓맡찾])$")
-_NO_SUBJECT = re.compile(
-    r"다음|경우|때|것|바|이와|그$|이를|각각|해당|사항|[을를]\s|(?:하여|에서|에게|에|으로|로|까지|부터|도|자|사람|있어서)$"
-)
 _HEADER = re.compile(r"구분|유형|위반행위$|내용|기준|종류|대상|항목|비고|단위|근거")
 _BROKEN = re.compile(
-    r"(?:^|\s)(?:에|의|을|를|은|는|와|과|로|으로|에서|에게)\s|^(?:및|또는)\s|(?:^|\s)이를\s|각 호|각 목|어느 하나|\s{2}|[A-Za-z가-힣]\($"
+    r"(?:^|\s)(?:에|의|을|를|은|는|와|과|로|으로|에서|에게)\s|^(?:및|또는)\s|(?:^|\s)이를\s|각 호|각 목|어느 하나|[이가] 경우\s|\s{2}|[A-Za-z가-힣]\($"
 )
 """What is left of a sentence when a reference in its middle was taken out."""
 _ACTOR = re.compile(
     r"(?:자|인|회사|은행|기관|위원회|법인|장|법원|조합|주|원|공사|센터|협회|이사|감사|국가|단체|등|카드사|거래소|기업집단|관)$"
-)
-_VAGUE = re.compile(
-    r"^(?:이때|이렇게|그|이|또|다만)\s|[甲乙丙丁戊己]|원심|마찬가지|위와 같|이러한|그러한|그와|당해|전자|후자|이와 같|[○×]|이 사건"
-    r"|^(?:따라서|그렇지|다른 보상)|사례|사안인가|(?:규정|정)하나요|여기에서|\s(?:가|즉|이는|및|위|또한)\s|종합적으로|사건에서 (?:그|이|등에|행위 또는)\s"
-    r"|사건에서 \S+(?: \S+){0,3}$|(?:경우|때)에 \S+(?: \S+)?$"
 )
 _LAY = {
     "채무자": "빚을 진 사람", "매수인": "산 사람", "매도인": "판 사람", "임차인": "세입자", "상속인": "상속받는 사람",
     "수급인": "일을 맡은 쪽", "도급인": "일을 맡긴 쪽", "금융위원회": "금융당국", "사용자": "회사 측", "피상속인": "돌아가신 분",
     "양도": "넘기는 것", "고지": "알림", "열람": "보는 것", "해지": "중도 해약", "교부": "내주기",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A passage as the rules see it: heading, subject, sentences without references and brackets, list items."""
-
-    passage_id: str
-    unit: str
-    context: str
-    text: str
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """Text lines: the sentence first, then 호 and 목, or table rows."""
-        return [line.strip() for line in self.text.split("\n") if line.strip()]
-
-    @cached_property
-    def title(self) -> str:
-        """The article's heading without 등, or the nearest chapter when the heading says nothing (정의, 벌칙)."""
-        for part in reversed(self.context.split(" > ")[1:]):
-            named = re.sub(r"^(?:제[\d-]+[조편장절관](?:의\d+)?|별표\s?\d*(?:의\d+)?|\d+)\s*", "", part).strip()
-            inner = re.sub(r"^\((.*)\)$", r"\1", named)
-            inner = re.sub(r"\((?:제\d|법|영|시행령)[^()]*\)", "", inner).strip()
-            inner = re.sub(r"\s등$", "", inner).strip()
-            if 2 <= len(inner) <= 32 and not _GENERIC.match(inner) and not re.search(r"총칙|보칙|통칙|부칙", inner):
-                return inner
-        return ""
-
-    @cached_property
-    def head(self) -> str:
-        """First sentence, without mark, references and brackets."""
-        return plain(self.sentences[0]) if self.sentences else ""
-
-    @cached_property
-    def sentences(self) -> list[str]:
-        """Sentences of the first line."""
-        body = _MARK.sub("", self.lines[0]) if self.lines else ""
-        return [part.strip() for part in re.split(r"(?<=다)\.\s*", body) if part.strip()]
-
-    @cached_property
-    def topic(self) -> tuple[str, str]:
-        """(who the provision speaks of, the rest of its first sentence); ("", whole sentence) when nobody plain is."""
-        start = re.match(r"(?:이 경우|이때)\s", self.head)
-        offset = start.end() if start else 0
-        for match in _TOPIC.finditer(self.head[:44], offset):
-            name = self.head[offset : match.start()].strip()
-            if _MODIFIER.search(name):
-                continue
-            if 2 <= len(name) <= 24 and not _NO_SUBJECT.search(name) and re.fullmatch(r"[가-힣ㆍ·\s]+", name):
-                return name, self.head[match.end() :]
-            break
-        return "", self.head
-
-    @property
-    def subject(self) -> str:
-        """Who the provision speaks of, or ""."""
-        return self.topic[0]
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is the article's first passage: a question about the heading is answered here first."""
-        return self.unit == "조" or self.passage_id.endswith("_①")
-
-    @cached_property
-    def items(self) -> list[str]:
-        """호 and 목 without their marks."""
-        return [plain(_MARK.sub("", line)) for line in self.lines[1:] if _MARK.match(line)]
-
-    def pick(self, choices: Sequence[str], salt: str = "") -> str:
-        """One of `choices`, the same for the same passage on every machine."""
-        return choices[zlib.crc32(f"{self.passage_id}{salt}".encode()) % len(choices)]
-
-
-def plain(text: str) -> str:
-    """`text` without bracketed asides and references to articles, which no searcher would type."""
-    for _ in range(2):
-        text = _BRACKETS.sub("", text)
-    text = re.sub(r"「([^」]*)」", r"\1", _LEFTOVER.sub(" ", _REFERENCE.sub(" ", text)))
-    return re.sub(r"\s+", " ", text).replace(" ,", ",").strip(" ,.·ㆍ-")
-
-
-Found = Iterator[tuple[str, str]]
 
 
 def definitions(r: Reading) -> Found:
@@ -186,7 +79,7 @@ def procedures(r: Reading) -> Found:
         return
     wish = f"{found[1]}려면" if found else f"{want[1]}하려면" if want else ""
     wish = re.sub(r"([받얻갖])려면", r"\1으려면", _BEFORE_WISH.sub("", wish.strip()))
-    if len(wish) < 8 or not re.search(r"[을를로에]\s", wish):
+    if len(wish) < 8 or wish.startswith("여부") or not re.search(r"[을를로에]\s", wish):
         return
     forms = [f"{wish} 어떤 절차를 밟아야 하나요?", f"{wish} 어떻게 해야 하나요?"]
     if re.search(r"서류|신청서|신고서|첨부", r.text):
@@ -295,7 +188,7 @@ _EACH = re.compile(
 
 def lists(r: Reading) -> Found:
     """다음 각 호의 사항: what belongs on the list."""
-    match = _EACH.search(re.sub(r"\s+", " ", _BRACKETS.sub("", r.sentences[0]))) if r.sentences else None
+    match = _EACH.search(re.sub(r"\s+", " ", BRACKETS.sub("", r.sentences[0]))) if r.sentences else None
     if not match or not r.title or len(r.items) < 2:
         return
     noun, topic = match[1], with_particle(r.title, "과")
@@ -357,9 +250,9 @@ def exceptions(r: Reading) -> Found:
         return
     who = f"{with_particle(r.subject, '이')} " if r.subject else ""
     forms = [
-        f"{with_particle(r.title, '과')} 관련된 원칙에 예외가 인정되는 때는 언제인가요?",
-        f"{who}{r.title}에 관한 규정을 따르지 않아도 되는 예외가 있나요?",
-        f"{r.title}에서 예외적으로 달리 취급되는 상황을 알려 주세요.",
+        f"{with_particle(r.about, '과')} 관련된 원칙에 예외가 인정되는 때는 언제인가요?",
+        f"{who}{r.about}에 관한 규정을 따르지 않아도 되는 예외가 있나요?",
+        f"{r.about}에서 예외적으로 달리 취급되는 상황을 알려 주세요.",
     ]
     yield "exception", r.pick(forms)
 
@@ -388,18 +281,18 @@ def headings(r: Reading) -> Found:
     """The heading asked as a person would, with the subject that makes it specific."""
     if not r.title or not r.leads or (not r.subject and len(r.title) < 6):
         return
-    title = with_particle(r.title, "은")
+    title = with_particle(r.about, "은")
     plain_actor = _ACTOR.search(r.subject) and r.subject not in r.title and r.title not in r.subject
     who = f"{r.subject}의 " if plain_actor else ""
     if re.search(r"(?:절차|방법|기준|요건|범위|효력|책임|의무|권한|자격|결격사유)$", r.title):
         forms = [
             f"{who}{title} 어떻게 정해져 있나요?",
-            f"{who}{with_particle(r.title, '이')} 구체적으로 어떻게 되나요?",
+            f"{who}{with_particle(r.about, '이')} 구체적으로 어떻게 되나요?",
         ]
     elif re.search(r"(?:금지|제한)$", r.title):
-        forms = [f"{who}{title} 어디까지 적용되나요?", f"{who}{r.title}에 걸리는 것은 어떤 일인가요?"]
+        forms = [f"{who}{title} 어디까지 적용되나요?", f"{who}{r.about}에 걸리는 것은 어떤 일인가요?"]
     else:
-        forms = [f"{who}{title} 어떤 내용인가요?", f"{who}{r.title}에 대해 무엇이 정해져 있나요?"]
+        forms = [f"{who}{title} 어떤 내용인가요?", f"{who}{r.about}에 대해 무엇이 정해져 있나요?"]
     yield "fact", r.pick(forms)
 
 
@@ -410,7 +303,7 @@ def tables(r: Reading) -> Found:
     rows = [line for line in r.lines if " | " in line]
     money = "과태료" in r.context or "과징금" in r.context
     for row in sorted(rows, key=lambda line: zlib.crc32(f"{r.passage_id}{line}".encode())):
-        label = plain(_MARK.sub("", row.split(" | ")[0])).split("위반하여 ")[-1]
+        label = plain(MARK.sub("", row.split(" | ")[0])).split("위반하여 ")[-1]
         condition = if_clause(label)
         if condition and 8 <= len(condition) <= 60:
             kind = "과태료" if "과태료" in r.context else "과징금" if money else "처분"
@@ -426,59 +319,6 @@ def tables(r: Reading) -> Found:
             f"{r.title}에는 어떤 항목이 들어 있나요?",
         ]
         yield "table", r.pick(forms)
-
-
-_CLAUSE = re.compile(
-    r"(?:므로|더라도|하여|면서|지만|는데|고서|바탕으로|비추어|점에서|따라서|그러나|그런데|이때|이 경우|나아가|이상),?\s|,\s"
-)
-_ADVERBS = re.compile(
-    r"(?:특별한 사정이 없는 한|원칙적으로|당연히|곧바로|반드시|그대로|여전히|바로|직접|별도로|일단),?\s"
-)
-_SITUATION = re.compile(r"([가-힣‘’ㆍ·\s]{8,60}?(?:경우|때|이후|동안))(?:에는|에도|에|,|라면|라도|까지)?[\s,]")
-
-
-def holdings(r: Reading) -> Found:
-    """A holding's conclusion as the question that was open before it, under the situation that the court names."""
-    if r.unit != "holding":
-        return
-    sentences = [plain(s) for s in re.split(r"(?<=다)\.\s*|\n", r.text) if len(s) > 15]
-    for n in dict.fromkeys((len(sentences) - 1, 0)) if sentences else ():
-        conclusion = re.sub(
-            r"(?:라고|다고|고) (?:할 것이다|보아야 한다|봄이 상당하다|봄이 타당하다|해석된다)$", "", sentences[n]
-        )
-        tail = _ADVERBS.sub("", _CLAUSE.split(conclusion)[-1]).strip()
-        asked = as_question(tail)
-        if not asked or not 12 <= len(tail) <= 70:
-            continue
-        before = ". ".join(sentences[: n + 1])
-        scene = _scene(before[: before.rfind(tail[-12:])], tail) or _matter(r.context)
-        question = f"{scene} {asked}".strip()
-        if len(question) <= 110 and not _VAGUE.search(question):
-            yield "holding", question
-            return
-
-
-_FRAGMENT = re.compile(
-    r"(?:[가-힣]|대하여|위한|위하여|이내에|등으로|소멸하여|인하여|의하여|따라|따른|관한|없는|있는|아니한|않은|않는|하는|된|경우로서"
-    r"|결과로|발생한|취득하게|되는|남아|[가-힣]+(?:하여|하고|되어|라고|다고|하더라도))$"
-)
-
-
-def _scene(before: str, tail: str) -> str:
-    """The last …경우 before the conclusion, cut to whole words."""
-    found = [m[1] for m in _SITUATION.finditer(before) if m[1][-8:] not in tail]
-    words = found[-1].split() if found else []
-    while words and len(" ".join(words)) > 34:
-        words.pop(0)
-    while words and _FRAGMENT.match(words[0]):
-        words.pop(0)
-    return f"{' '.join(words)}에" if len(words) > 2 else ""
-
-
-def _matter(context: str) -> str:
-    """손해배상(기) → 손해배상 사건에서."""
-    name = _BRACKETS.sub("", re.split(r"(?:판결|결정|명령)\s", context)[-1]).split("ㆍ")[0].split("·")[0].strip()
-    return f"{name} 사건에서" if 2 <= len(name) <= 14 and re.fullmatch(r"[가-힣\s]+", name) else ""
 
 
 _NUMBER = re.compile(r"(?:약 )?\d[\d,.]*\s?(?:조|억|만|천)?\s?(?:원|달러|%|퍼센트|명|건|개(?!월)|배|포인트|톤|곳)")
@@ -501,7 +341,7 @@ def amounts(r: Reading) -> Found:
         asked = re.sub(
             r"얼마(을|이|은|과|으로)(?=\s)", lambda m: with_particle("얼마", m[1]), _NUMBER.sub("얼마", clause)
         )
-        if _VAGUE.search(asked):
+        if VAGUE.search(asked):
             continue
         for pattern, ending in _PAST:
             if re.search(pattern, asked):
@@ -509,26 +349,11 @@ def amounts(r: Reading) -> Found:
                 return
 
 
-_PARTICLES = re.compile(
-    r"(?:에게는|에게|에서는|에서|에는|에도|에|으로서|으로|로서|로|의|을|를|은|는|이나|이|가|과|와|도|까지|부터)$"
-)
-_NOT_NOUN = re.compile(
-    r"(?:도록|거나|으며|이며|하며|이라|사채라|인)$|(?:하|되|있|없|않|받|위|따|관|대|의)(?:여|여야|어|고|는|지|며|면|다|한|된)$|(?:한다|하는|하여|하여야|되는|된|할|한|하고|및|또는|따라|위한)$"
-    r"|다음|각각|사항|경우|대통령|그밖|해당|이내|이상|장관|위원회|관련|정하|아니|그러|까지|때|필요|자는"
-)
-
-
-def _nouns(text: str) -> list[str]:
-    """Words of a text that look like nouns, without particles; a guess that is good enough for a keyword query."""
-    bare = (_PARTICLES.sub("", word) for word in re.findall(r"[가-힣ㆍ]{3,}", text) if not _NOT_NOUN.search(word))
-    return [word for word in dict.fromkeys(bare) if len(word) >= 3 and not _NOT_NOUN.search(word)]
-
-
 def keywords(r: Reading) -> Found:
     """What a hurried user types: the heading's words and the longest nouns of the text. For one passage in three."""
     if not r.title or r.unit not in ("항", "조") or zlib.crc32(r.passage_id.encode()) % 3:
         return
-    chosen = [w for w in sorted(_nouns(plain(" ".join(r.lines[:6]))), key=lambda w: (-len(w), w)) if w not in r.title]
+    chosen = [w for w in sorted(nouns(plain(" ".join(r.lines[:6]))), key=lambda w: (-len(w), w)) if w not in r.title]
     if len(chosen) >= 2:
         yield "keyword", " ".join([r.title, *chosen[:2]])
 
@@ -539,11 +364,22 @@ MAKERS: tuple[Maker, ...] = (
     delegated, duties, headings, keywords,
 )  # fmt: skip
 
+DECISION_MAKERS: tuple[Maker, ...] = (holdings, search_words)
+
+
+def difficulty_of(question: str, passage: str) -> str:
+    """easy, medium or hard, by the share of the question's character n-grams that the passage has."""
+    share = shared_ngrams(question, passage) / len(shingles(question))
+    return "easy" if share >= _EASY else "medium" if share >= _MEDIUM else "hard"
+
+
+_EASY, _MEDIUM = 0.5, 0.25
+
 
 class RuleGenerator:
     """Questions by rule; see the makers in this module for their kinds."""
 
-    name = "rules-1"
+    name = "rules-2"
     licence = "CC0-1.0"
 
     def __init__(self, per_passage: int = 3, lay_share: float = 0.2) -> None:
@@ -556,16 +392,17 @@ class RuleGenerator:
         for row in passages:
             reading = Reading(row["passage_id"], row["unit"], row["context"], row["text"])
             kinds: dict[str, str] = {}
-            for maker in (holdings,) if reading.unit == "holding" else MAKERS:
+            for maker in DECISION_MAKERS if reading.unit == "holding" else MAKERS:
                 for kind, text in maker(reading):
                     if not _BROKEN.search(text):
                         kinds.setdefault(kind, self.lay(text, reading.passage_id))
                 if len(kinds) >= self.per_passage:
                     break
-            chosen = list(kinds.items())[: self.per_passage]
-            found += [
-                SyntheticQuestion(reading.passage_id, text, kind, self.name, self.licence) for kind, text in chosen
-            ]
+            for kind, text in list(kinds.items())[: self.per_passage]:
+                difficulty = difficulty_of(text, reading.text)
+                found.append(
+                    SyntheticQuestion(reading.passage_id, text, kind, self.name, self.licence, difficulty=difficulty)
+                )
         return found
 
     def lay(self, text: str, passage_id: str) -> str:

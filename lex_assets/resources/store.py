@@ -39,6 +39,11 @@ class StoreResource(dg.ConfigurableResource):
         return self.path / "cache" / "embeddings"
 
     @property
+    def replies(self) -> Path:
+        """Answers of language models, paid for once; deleted only at the price of asking again."""
+        return self.path / "cache" / "llm" / "replies.sqlite"
+
+    @property
     def registry(self) -> Path:
         """Adapters, champions and the leaderboard."""
         return self.path / "registry"

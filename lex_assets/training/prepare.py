@@ -16,8 +16,10 @@ from lex_assets.mining.mine import Progress
 from lex_assets.mining.with_models import mine_with_models
 from lex_assets.passages.build import PassageConfig
 from lex_assets.passages.cut import windows
+from lex_assets.queries.filters import SyntheticConfig
+from lex_assets.queries.questions import QuestionGenerator, SyntheticQuestion
 from lex_assets.queries.split import SplitConfig
-from lex_assets.queries.synthetic import QuestionGenerator, SyntheticConfig, SyntheticQuestion, synthetic_queries
+from lex_assets.queries.synthetic import synthetic_queries
 from lex_assets.retrieval.types import Encoder, PairScorer
 from lex_assets.schemas import PASSAGES, LexError, content_hash
 from lex_assets.sources.lines import read_objects
@@ -81,10 +83,10 @@ def prepare_rows(
     give no question or no negative.
     """
     cut = cut_passages(corpus, passages)
-    asked, qrels, dropped = synthetic_queries(cut, generator, questions, split=_ALL_TRAIN)
+    asked, qrels, report = synthetic_queries(cut, generator, questions, split=_ALL_TRAIN)
     if asked.is_empty():
         raise LexError(
-            f"{cut.height} passages gave no question ({dropped}); give other documents, or loosen `questions`"
+            f"{cut.height} passages gave no question ({report.counts}); give other documents, or loosen `questions`"
         )
     mined = mine_with_models(asked, qrels, cut, encoder, reranker, mining, cache_dir=cache_dir, progress=progress)
     return TrainingTables(mined.triplets, asked, qrels, cut)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lex_assets.mining.config import MiningConfig
 from lex_assets.passages.build import PassageConfig
-from lex_assets.queries.synthetic import SyntheticConfig
+from lex_assets.queries.filters import SyntheticConfig
 from lex_assets.schemas import LexError
 from lex_assets.settings import checked, names, require_known
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig

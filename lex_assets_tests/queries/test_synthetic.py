@@ -8,15 +8,11 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from lex_assets.queries.rules import RuleGenerator
+from lex_assets.queries.filters import SyntheticConfig, longest_run, rejection
+from lex_assets.queries.questions import SyntheticQuestion
+from lex_assets.queries.rules import RuleGenerator, difficulty_of
 from lex_assets.queries.split import DROPPED, SplitConfig, family_is_held_out, split_set
-from lex_assets.queries.synthetic import (
-    SyntheticConfig,
-    SyntheticQuestion,
-    longest_run,
-    rejection,
-    synthetic_queries,
-)
+from lex_assets.queries.synthetic import synthetic_queries
 from lex_assets.queries.training import TrainingConfig, training_queries
 from lex_assets.schemas import PASSAGES, QRELS, QUERIES, LexError
 
@@ -86,7 +82,56 @@ def test_tables_ask_for_a_row() -> None:
 def test_holdings_ask_what_was_open() -> None:
     text = "임대차가 끝난 뒤 임차인이 계속 점유하는 경우에는 보증금을 담보로 볼 여지가 있다. 임대인은 명도를 이유로 반환을 거절할 수 없다."
     question = asked(text, unit="holding", context="대법원 2015. 3. 1. 선고 2014다1 판결 손해배상(기)")["holding"]
-    assert question.endswith("반환을 거절할 수 있나요?") and "점유하는 경우에" in question
+    assert question == "임대인의 경우 명도를 이유로 반환을 거절할 수 있는지 궁금합니다."
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        (
+            "계약의 해제 사유가 있다는 점에 대한 증명책임은 해제를 주장하는 사람에게 있다.",
+            "condition",
+            "누구에게|어느 쪽",
+        ),
+        (
+            "매매계약이 유효하게 성립하려면 목적물과 대금에 관한 합의가 있어야 한다.",
+            "condition",
+            "성립하려면 (무엇|어떤)",
+        ),
+        (
+            "광고가 청약에 해당하는지는 내용과 상대방의 신뢰를 종합하여 판단하여야 한다.",
+            "condition",
+            "광고가 청약에 해당하는지는",
+        ),
+        ("위약벌이란 채무의 이행을 강제하려고 정한 돈을 말한다.", "definition", "위약벌"),
+        ("매수인의 대금지급청구권의 소멸시효는 계약이 해제된 때부터 진행한다.", "deadline", "언제부터"),
+    ],
+)
+def test_holdings_are_asked_without_their_answer(text: str, kind: str, words: str) -> None:
+    import re
+
+    question = asked(text, unit="holding")[kind]
+    assert re.search(words, question), question
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "甲이 乙에게 돈을 빌려준 사안에서, 원심이 이를 증여로 본 것은 잘못이라고 한 사례.",
+        "민법 제750조는 불법행위를 규정한다. 이 규정을 위반하면 그 책임을 진다.",
+        "이러한 법리는 이 사건에도 적용된다.",
+        "제반 사정을 고려하여 판단하여야 한다.",
+    ],
+)
+def test_holdings_that_hang_on_what_came_before_are_not_asked(text: str) -> None:
+    assert not asked(text, unit="holding")
+
+
+@pytest.mark.parametrize(
+    ("question", "level"), [("은행은 예금을 반환하여야 하나요?", "easy"), ("맡긴 돈을 언제 찾나요?", "hard")]
+)
+def test_difficulty_is_how_many_words_the_passage_has(question: str, level: str) -> None:
+    assert difficulty_of(question, "은행은 예금자의 청구가 있으면 예금을 반환하여야 한다.") == level
 
 
 @pytest.mark.parametrize("unit", ["항", "조", "별표", "holding", "issue", "context", "text"])
@@ -118,7 +163,7 @@ def question(text: str, kind: str = "fact") -> SyntheticQuestion:
 )
 def test_filters(text: str, reason: str) -> None:
     source = passage("LAW_1_제5조_①", "① 은행은 고객에게 예금의 해지를 강요하여서는 아니 된다.")
-    assert rejection(question(text), source, SyntheticConfig()) == reason
+    assert rejection(question(text), [source], SyntheticConfig())[0] == reason
 
 
 def test_longest_run() -> None:
@@ -152,7 +197,8 @@ def test_questions_that_fit_two_articles_are_dropped_and_repeats_too() -> None:
     table = corpus(passage("LAW_1_제5조_①", "본문 하나"), passage("LAW_1_제6조_①", "본문 둘"))
     same, repeated = "은행이 지켜야 할 기한은 언제인가요?", "고객이 신고를 마치려면 어디로 가야 하나요?"
     generator = Fixed({"LAW_1_제5조_①": [same, repeated, repeated + "?"], "LAW_1_제6조_①": [same]})
-    queries, qrels, counts = synthetic_queries(table, generator)
+    queries, qrels, report = synthetic_queries(table, generator)
+    counts = report.counts
     assert queries["text"].to_list() == [repeated]
     assert (counts["ambiguous"], counts["near_duplicate"], counts["kept"]) == (2, 1, 1)
     assert qrels.rows() == [("Q_SYN_LAW_1_제5조_①_1", "LAW_1_제5조_①", 2)]
@@ -167,16 +213,16 @@ def test_round_trip_keeps_near_marks_hard_and_drops_lost() -> None:
     def search(questions: list[str], k: int) -> Sequence[Sequence[str]]:
         return [[names[0]], ["x"] * 20 + [names[1]], ["x"] * k]
 
-    queries, _, counts = synthetic_queries(table, Fixed(texts), search=search)
-    assert [json.loads(m)["difficulty"] for m in queries["meta"]] == ["easy", "hard"]
-    assert counts["round_trip"] == 1
+    queries, _, report = synthetic_queries(table, Fixed(texts), search=search)
+    assert [json.loads(m)["round_trip"] for m in queries["meta"]] == ["easy", "hard"]
+    assert report.counts["round_trip"] == 1
 
 
 def test_no_more_than_asked_for() -> None:
     table = corpus(passage("LAW_1_제5조_①", "본문"))
     texts = [f"은행이 {n * 7919} 때 해야 하는 일은 무엇인가요? {n * 104729}" for n in range(6)]
-    queries, _, counts = synthetic_queries(table, Fixed({"LAW_1_제5조_①": texts}), SyntheticConfig(per_passage=2))
-    assert queries.height == 2 and counts["too_many"] == 4
+    queries, _, report = synthetic_queries(table, Fixed({"LAW_1_제5조_①": texts}), SyntheticConfig(per_passage=2))
+    assert queries.height == 2 and report.counts["too_many"] == 4
 
 
 def family(held: bool) -> str:
