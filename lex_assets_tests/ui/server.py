@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 WORKSPACE = Path(__file__).parents[2] / "workspace.yaml"
-READY_S = 120
+READY_S = 300
 POLL = threading.Event()  # `wait` on it is a bounded pause between polls of a real server
 
 
