@@ -12,6 +12,9 @@ replaced by words of the next document (a near-duplicate), in the others 20 % (a
 
 Same again: the tables of two runs, one with another number of processes and another PYTHONHASHSEED, as parquet bytes.
 Expected at scale 1 on two idle cores: at most 30 s and 1024 MiB; cost per document about the same at every scale.
+
+Seen on two cores that other work kept busy (so the wall time says little): CPU 29 s at scale 1, and 1.6, 1.8 and 1.9 ms CPU
+per document at scales 1, 2 and 4; 778, 1341 and 2227 MiB; all tables equal in a second run.
 """
 
 from __future__ import annotations
