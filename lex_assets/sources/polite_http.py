@@ -191,7 +191,7 @@ def retry_after_s(header: str | None, now: float) -> float | None:
     if header is None:
         return None
     if header.strip().isdecimal():
-        return float(header)
+        return float(header.strip())
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - now)
     except ValueError:
