@@ -201,7 +201,9 @@ def split(
 def search(
     corpus: Annotated[Path, typer.Option(help="저장소 폴더 또는 JSONL {id,text,title?,law?} · store folder or JSONL")],
     queries: Annotated[Path, typer.Option(help="JSONL {id,text,exclude?} · queries")],
-    out_file: Annotated[Path, typer.Option("--out", help="TREC run 파일 · run file to write")],
+    out_file: Annotated[
+        Path, typer.Option("--out", help="TREC run, .csv이면 대회 제출 파일 · run file, or contest submission if .csv")
+    ],
     mode: Annotated[Mode, typer.Option(help="검색 방식 · how to search")] = Mode.lexical,
     retriever: Annotated[str, typer.Option(help="프리셋, 허브 id 또는 폴더 · preset, hub id or folder")] = "builtin",
     adapter: Annotated[Path | None, typer.Option(help="검색 어댑터 폴더 · retriever adapter")] = None,
@@ -219,6 +221,7 @@ def search(
     budget_requests: Requests = 0,
 ) -> None:
     """검색하여 TREC run을 씀 · Search a corpus and write a TREC run; ids pass through unchanged."""
+    from lex_assets.evaluation.contest import submission_of, write_submission
     from lex_assets.evaluation.trec import write_run
     from lex_assets.retrieval.search import Searcher, rerank_run
 
@@ -233,7 +236,10 @@ def search(
         model = Reranker(reranker or "builtin", peft_adapter_path=_text(reranker_adapter), device=device)
         run = rerank_run(run, asked, table, model, rerank_depth, f"{mode.value}_rerank")
     with writing(out_file, "--out"):
-        write_run(run, out_file)
+        if out_file.suffix == ".csv":
+            write_submission(submission_of(run, asked, table), out_file)
+        else:
+            write_run(run, out_file)
     out.print(f"{asked.height:,} 질의 · queries × {table.height:,} → {out_file}")
 
 

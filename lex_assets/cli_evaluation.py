@@ -53,7 +53,13 @@ def evaluate(
     run: Annotated[
         list[Path] | None, typer.Option(help="run(TREC, Parquet; 여러 번) · runs to score, repeatable")
     ] = None,
-    baseline: Annotated[Path | None, typer.Option(help="비교할 run · run to compare with")] = None,
+    submission: Annotated[
+        list[Path] | None,
+        typer.Option(help="대회 제출 파일(submission.csv; 여러 번) · contest submissions to score, repeatable"),
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="비교할 run이나 제출 파일 · run or submission to compare with")
+    ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="지표(여러 번) · metrics, repeatable")] = None,
     model: Annotated[
         Path | None,
@@ -86,16 +92,20 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
 ) -> None:
     """run을 채점하거나 모델을 기반과 비교 · Score runs, or a model beside its base; says whether a difference means anything."""
-    if (run is None) == (model is None):
-        raise LexError("give either --run with --qrels, or --model with --store (or --corpus, --queries and --qrels)")
+    if [run, model, submission].count(None) != 2:
+        raise LexError(
+            "give one of --run or --submission, each with --qrels, or --model with --store (or --corpus, --queries, --qrels)"
+        )
     if model:
         found = _model_scores(model, base, store, domain, (corpus, queries, qrels), groups, device)
         _print_all(found, as_json)
         return
     if qrels is None:
-        raise LexError("--run needs --qrels: the relevant passages of each query")
-    assert run is not None
-    scored = _run_scores(run, baseline, qrels, metric or DEFAULT_METRICS, corpus, unit, groups, missing)
+        raise LexError("--run and --submission need --qrels: the relevant passages of each query")
+    if submission:
+        scored = _contest_scores(submission, baseline, qrels, corpus)
+    else:
+        scored = _run_scores(run or [], baseline, qrels, metric or DEFAULT_METRICS, corpus, unit, groups, missing)
     _print_all({"": (scored, seeds and baseline is not None)}, as_json)
 
 
@@ -123,6 +133,17 @@ def _run_scores(
         groups=read_groups(groups) if groups else None,
         on_missing=missing.value,
     )
+
+
+def _contest_scores(submission: list[Path], baseline: Path | None, gold: Path, corpus: Path | None) -> Scored:
+    from lex_assets.evaluation.contest import MAP, MRR, contest_scores, read_gold, read_submission
+    from lex_assets.evaluation.scoring import compared
+    from lex_assets.passages.stored import read_corpus
+
+    named = _named(submission, baseline, "--submission")
+    known = read_corpus(corpus)["passage_id"].to_list() if corpus else None
+    scores = contest_scores({name: read_submission(path) for name, path in named.items()}, read_gold(gold), known)
+    return compared(scores, [MAP, MRR], BASELINE if baseline else None)
 
 
 def _model_scores(
@@ -169,15 +190,18 @@ def _print_all(found: dict[str, tuple[Scored, bool]], as_json: bool) -> None:
 
 
 def _read_runs(paths: list[Path], baseline: Path | None) -> pl.DataFrame:
-    """One table; a run is named after its file (`run` when it is the only one), the baseline `baseline`."""
     from lex_assets.evaluation.trec import read_run
 
+    return pl.concat([read_run(path, name) for name, path in _named(paths, baseline, "--run").items()])
+
+
+def _named(paths: list[Path], baseline: Path | None, option: str) -> dict[str, Path]:
+    """Each file by its name (`run` when it is the only one), the baseline as `baseline`."""
     names = ["run"] if len(paths) == 1 else [path.name.split(".")[0] for path in paths]
     repeated = next((name for n, name in enumerate(names) if name in names[:n] or name == BASELINE), None)
     if repeated:
-        raise LexError(f"--run: two runs are called {repeated!r}; rename one of the files")
-    runs = [read_run(path, name) for path, name in zip(paths, names, strict=True)]
-    return pl.concat([*runs, *([read_run(baseline, BASELINE)] if baseline else [])])
+        raise LexError(f"{option}: two files are called {repeated!r}; rename one of them")
+    return dict(zip(names, paths, strict=True)) | ({BASELINE: baseline} if baseline else {})
 
 
 def _say_what_is_missing(scored: Scored) -> None:

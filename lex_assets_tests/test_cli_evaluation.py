@@ -62,7 +62,7 @@ def test_several_runs_are_corrected_together_and_seeds_must_agree(tmp_path: Path
     assert [one["system"] for one in facts["comparisons"]] == ["good", "same"]
     assert facts["comparisons"][0]["p_holm"] == pytest.approx(2 * facts["comparisons"][0]["p"])
     assert facts["seeds"] == {"mrr@10": "insufficient"}
-    assert "two runs are called 'good'" in refused(*options[:5], "--run", good, "--baseline", poor)
+    assert "two files are called 'good'" in refused(*options[:5], "--run", good, "--baseline", poor)
 
 
 def test_evaluate_says_what_it_left_out(tmp_path: Path) -> None:
@@ -174,6 +174,8 @@ def test_a_model_is_compared_with_its_base(tmp_path: Path) -> None:
 
 def test_what_to_evaluate_must_be_said(tmp_path: Path) -> None:
     qrels, good, _ = write_runs(tmp_path, queries=2)
-    assert "give either --run" in refused("evaluate", "--qrels", qrels)
-    assert "give either --run" in refused("evaluate", "--qrels", qrels, "--run", good, "--model", tmp_path)
+    assert "give one of --run or --submission" in refused("evaluate", "--qrels", qrels)
+    assert "give one of --run or --submission" in refused(
+        "evaluate", "--qrels", qrels, "--run", good, "--model", tmp_path
+    )
     assert "--run needs --qrels" in refused("evaluate", "--run", good)

@@ -7,7 +7,7 @@ Here: which queries count, what was left out and who answered nothing. Not here:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -25,8 +25,8 @@ class Scored:
 
     scores: pl.DataFrame
     comparisons: tuple[Comparison, ...]
-    left_out: dict[str, list[str]]
-    unanswered: dict[str, list[str]]
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    unanswered: dict[str, list[str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without the single queries' scores."""
@@ -67,17 +67,29 @@ def score_runs(
         raise EvaluationError("run and qrels share no query id; check that they belong to the same set")
     scores = per_query(kept, labels, metrics, unit, parents, on_missing=on_missing)
     systems = runs["system"].unique().sort().to_list()
-    pairs = [(baseline, system) for system in systems if system != baseline] if baseline else []
-    found = [compare_all(scores, pairs, name, groups, config, query_set) for name in metrics if pairs]
-    return Scored(
-        scores=scores,
-        comparisons=tuple(one for together in found for one in together),
+    return replace(
+        compared(scores, metrics, baseline, groups, config, query_set),
         left_out=_without(runs, known, systems),
         unanswered={
             system: sorted(known.join(_asked(kept, system), on="query_id", how="anti")["query_id"])
             for system in systems
         },
     )
+
+
+def compared(
+    scores: pl.DataFrame,
+    metrics: Sequence[str],
+    baseline: str | None,
+    groups: pl.DataFrame | None = None,
+    config: ComparisonConfig | None = None,
+    query_set: str = "test",
+) -> Scored:
+    """Scores per query and system, every system compared with `baseline` where one is named."""
+    systems = scores["system"].unique().sort()
+    pairs = [(baseline, system) for system in systems if system != baseline] if baseline else []
+    found = [compare_all(scores, pairs, name, groups, config, query_set) for name in metrics if pairs]
+    return Scored(scores, tuple(one for together in found for one in together))
 
 
 def _asked(runs: pl.DataFrame, system: str) -> pl.DataFrame:
