@@ -178,4 +178,4 @@ def test_what_to_evaluate_must_be_said(tmp_path: Path) -> None:
     assert "give one of --run or --submission" in refused(
         "evaluate", "--qrels", qrels, "--run", good, "--model", tmp_path
     )
-    assert "--run needs --qrels" in refused("evaluate", "--run", good)
+    assert "--run and --submission need --qrels" in refused("evaluate", "--run", good)
