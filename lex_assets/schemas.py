@@ -290,6 +290,11 @@ TRIPLETS = TableSchema(
         "query_id": Column(_TEXT, "query"),
         "positives": Column(pl.List(pl.String), "passage ids, best grade first"),
         "negatives": Column(pl.List(NEGATIVE), "hard negatives with every rank and score that led to them"),
+        "fill_reason": Column(
+            _TEXT,
+            "why there are fewer negatives than wanted: no_candidates, pool_short, budget, filtered; null when full",
+            nullable=True,
+        ),
     },
     ("query_id",),
 )
@@ -298,12 +303,16 @@ CANDIDATES = TableSchema(
     {
         "query_id": Column(_TEXT, "query"),
         "passage_id": Column(_TEXT, "passage proposed as a negative"),
-        "pool": Column(_TEXT, "where it came from: lexical, dense, both or random"),
+        "pool": Column(
+            _TEXT, "every pool that proposed it, joined by +: lexical, dense, sibling, same_title, cited; or random"
+        ),
         "rank_lexical": Column(pl.Int32, "rank in lexical search; null when not found there", nullable=True),
         "rank_dense": Column(pl.Int32, "rank in dense search; null when not found there", nullable=True),
         "score_dense": Column(pl.Float32, "cosine to the query", nullable=True),
         "score_rerank": Column(pl.Float32, "logit of the cross-encoder; null when it was not scored", nullable=True),
-        "verdict": Column(_TEXT, "hard, mid or random (selected); survivor, not_reranked, duplicate, false_negative_*"),
+        "verdict": Column(
+            _TEXT, "hard, mid, random: selected · survivor: kept · surplus, not_reranked, duplicate, false_negative_*"
+        ),
     },
     ("query_id", "passage_id"),
 )

@@ -66,7 +66,7 @@ def _training_tables(
     return TrainingTables(
         TRIPLETS.validate(mined["triplets"].collect()),
         QUERIES.validate(queries["queries"].collect()),
-        QRELS.validate(queries["qrels"].collect()),
+        QRELS.validate(mined["qrels"].collect()),
         domain_passages(corpus, domain),
     )
 

@@ -45,7 +45,7 @@ def mining_version(registry: Registry, domain: str, models: BaseModelsResource) 
     return content_hash(*models.identities().values(), registry.champions.data_version(domain))[:16]
 
 
-@stage_asset(group="train", kinds={"torch"}, code_version="1", gpu=True, deps=[mining_model])
+@stage_asset(group="train", kinds={"torch"}, code_version="2", gpu=True, deps=[mining_model])
 def hard_negative_triplets(
     context: dg.AssetExecutionContext,
     config: MiningRun,
@@ -90,10 +90,11 @@ def hard_negative_triplets(
             )  # fmt: skip
         mined.triplets.write_parquet(folder / "triplets.parquet")
         mined.candidates.write_parquet(folder / "candidates.parquet")
+        mined.qrels.write_parquet(folder / "qrels.parquet")
         (folder / "report.json").write_text(json.dumps(mined.report, ensure_ascii=False), "utf-8")
 
-    stage = run_stage(store.stages, "hard_negative_triplets", stage_key("1", settings.model_dump(), inputs), compute)
-    tables = {name: pl.read_parquet(stage.path / f"{name}.parquet") for name in ("triplets", "candidates")}
+    stage = run_stage(store.stages, "hard_negative_triplets", stage_key("2", settings.model_dump(), inputs), compute)
+    tables = {name: pl.read_parquet(stage.path / f"{name}.parquet") for name in ("triplets", "candidates", "qrels")}
     tables["report"] = pl.DataFrame({"path": [str((stage.path / "report.json").relative_to(store.path))]})
     report = mining_report(tables["report"], store)
     return dg.MaterializeResult(

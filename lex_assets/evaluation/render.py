@@ -80,15 +80,25 @@ MINING_LABELS: dict[str, Label] = {
     "held_out": ("시험용으로 떼어 둔 법령", "held out for testing"),
     "own_document": ("질의가 나온 판결 자신", "the query's own document"),
     "equivalent": ("정답과 같은 단락", "equivalent of a positive"),
+    "question": ("질의와 같은 글", "the question itself"),
     "duplicate": ("다른 후보와 같은 단락", "duplicate of a candidate"),
+    "surplus": ("남길 수를 넘음", "beyond the number to keep"),
+    "judged_positive": ("판정: 정답", "judged an answer"),
+    "judged_partial": ("판정: 일부 정답", "judged half an answer"),
     "not_reranked": ("예산 밖", "beyond the reranking budget"),
     "false_negative_dense": ("정답일 수 있음 (임베딩)", "suspected by the retriever"),
     "false_negative_rerank": ("정답일 수 있음 (재순위)", "suspected by the reranker"),
+    "false_negative_dense_cap": ("절대 상한을 넘음 (임베딩)", "above the retriever's cap"),
+    "false_negative_rerank_cap": ("절대 상한을 넘음 (재순위)", "above the reranker's cap"),
+    "false_negative_similar": ("비슷한 질문의 정답", "answers a similar question"),
     "full": ("다 채움", "full"),
+    "budget": ("재순위 예산이 모자람", "reranking budget too small"),
     "filtered": ("거른 뒤 모자람", "too few survivors"),
     "pool_short": ("후보가 모자람", "too few candidates"),
-    "none": ("오답 없음", "none"),
-    "both": ("둘 다", "both searches"),
+    "no_candidates": ("후보 없음", "no candidate"),
+    "sibling": ("같은 조의 다른 항", "sibling"),
+    "same_title": ("같은 제목의 다른 법령", "same title"),
+    "cited": ("인용으로 이어짐", "cited"),
     "lexical": ("어휘 검색", "lexical"),
     "dense": ("임베딩 검색", "dense"),
     "random": ("무작위", "random"),
@@ -195,7 +205,7 @@ def _mining(report: Mapping[str, Any]) -> list[Plot]:
 
 
 def _named(counts: Iterable[tuple[str, float]]) -> dict[str, float]:
-    return {both(label(MINING_LABELS, name)): count for name, count in counts}
+    return {" + ".join(both(label(MINING_LABELS, part)) for part in name.split("+")): count for name, count in counts}
 
 
 def markdown(data: Mapping[str, Any], with_plots: bool = False) -> str:

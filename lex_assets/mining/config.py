@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,6 +19,24 @@ class MiningConfig(BaseModel):
     )
     pool_dense: int = Field(
         default=50, ge=0, description="밀집 검색 후보 수(질의당). Candidates per query from dense search."
+    )
+    pool_sibling: int = Field(
+        default=5, ge=0, description="같은 조의 다른 항 후보 수. Candidates from the positives' own articles."
+    )
+    pool_same_title: int = Field(
+        default=5,
+        ge=0,
+        description="제목이 같은 다른 법령 조문 후보 수. Candidates from articles of other laws with a positive's title.",
+    )
+    pool_cited: int = Field(
+        default=5,
+        ge=0,
+        description="인용으로 이어진 조문 후보 수. Candidates from articles that a citation links to one.",
+    )
+    keep: int = Field(
+        default=32,
+        ge=1,
+        description="남길 생존 후보 수(질의당). Survivors kept per query, hardest first; negatives are taken from these.",
     )
     hard: int = Field(
         default=4, ge=0, description="가장 어려운 음성 수. Negatives per query taken from the top of the survivors."
@@ -54,6 +73,23 @@ class MiningConfig(BaseModel):
         ge=1,
         description="인용 이웃의 여유 배수. Margins are this many times wider for siblings and citation neighbours.",
     )
+    question_similarity: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="비슷한 질문의 기준(0 = 끔). A candidate that answers a training question this much like its own is dropped: "
+        "share of a question's BM25 score for itself that the other one reaches.",
+    )
+    cap_quantile: float = Field(
+        default=0.95,
+        ge=0,
+        lt=1,
+        description="절대 상한의 분위(0 = 끔). A candidate is dropped at scores that this share of the answers of held-out "
+        "questions (set valid) do not reach, whatever its own question's reference is.",
+    )
+    cap_queries: int = Field(
+        default=200, ge=1, description="상한을 정하는 검증 질의 수. Held-out questions that calibrate the cap, at most."
+    )
     rerank_chunk: int = Field(
         default=16,
         ge=1,
@@ -74,6 +110,12 @@ class MiningConfig(BaseModel):
     def wanted(self) -> int:
         """Negatives per query when the pool suffices."""
         return self.hard + self.mid + self.random
+
+    @property
+    def pool_sizes(self) -> Mapping[str, int]:
+        """Pool → candidates per query, in the order in which a candidate's pools are named."""
+        pools = ("lexical", "dense", "sibling", "same_title", "cited")
+        return {name: getattr(self, f"pool_{name}") for name in pools}
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> MiningConfig:

@@ -8,43 +8,46 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
-from lex_assets.mining.filters import KEY, judge_dense, suspicious, thresholds, with_neighbours
-from lex_assets.mining.pools import DenseSearch, candidate_pool, excluded_pairs, hit_rules, raw_hits
-from lex_assets.mining.report import SELECTED, mining_report
+from lex_assets.mining.filters import caps_of, judge_unread, suspicion, thresholds, with_neighbours
+from lex_assets.mining.hidden import hidden_gold
+from lex_assets.mining.pools import KEY, DenseSearch, candidate_pool, excluded_pairs, hit_rules, raw_hits
+from lex_assets.mining.report import mining_report
+from lex_assets.mining.scoring import Progress, Scorer
+from lex_assets.mining.select import SELECTED, Judge, choose, choose_judged, random_negatives
+from lex_assets.mining.similar import answers_of_similar, similar_questions
+from lex_assets.mining.structural import linked_articles, structural_hits
+from lex_assets.mining.triplets import triplets, with_judged
 from lex_assets.retrieval.types import LexicalSearch, PairScorer
-from lex_assets.schemas import CANDIDATES, NEGATIVE, TRIPLETS, LexError, search_text
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
+from lex_assets.schemas import CANDIDATES, LexError
 
 
 @dataclass(frozen=True)
 class Mined:
-    """Triplets to train on, every candidate with its verdict, and the audit as plain JSON values."""
+    """Triplets to train on, every candidate with its verdict, the audit as plain JSON values, and the qrels with the
+    positives that a judge found."""
 
     triplets: pl.DataFrame
     candidates: pl.DataFrame
     report: dict[str, Any]
+    qrels: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What is mined, and from what: training queries, their qrels, the corpus, and the pairs that are excluded."""
+    """What is mined: training queries with the passages of their best grade, held-out queries with theirs, which calibrate,
+    and the pairs that are excluded."""
 
     queries: pl.DataFrame
     relevant: pl.DataFrame
-    corpus: pl.DataFrame
+    held_out: pl.DataFrame
     excluded: pl.DataFrame
-    held_out_families: Set[str]
-    config: MiningConfig
 
 
 def mine_hard_negatives(
@@ -59,94 +62,98 @@ def mine_hard_negatives(
     *,
     neighbours: Mapping[str, Iterable[str]] | None = None,
     held_out_families: Set[str] = frozenset(),
+    judge: Judge | None = None,
 ) -> Mined:
     """Hard negatives of the training queries.
 
-    queries, qrels, corpus: tables; only queries of the set `train` are mined, and `corpus` is what the indices hold.
-    neighbours: parent_id → parent_ids linked by citation; they need a wider margin to count as negative.
-    Raises LexError when no query is left, a score is NaN, an index belongs to another corpus, or every candidate was
-    filtered away.
+    queries, qrels, corpus: tables; only queries of the set `train` are mined, those of `valid` calibrate the absolute cap,
+    and `corpus` is what the indices hold. neighbours: parent_id → parent_ids linked by citation; they are candidates and
+    need a wider margin to count as negative. judge: reads what would be chosen (see `select`).
+    Raises LexError when no query is left, a score is NaN, an index belongs to another corpus, the judge gives no verdict,
+    or every candidate was filtered away.
     """
-    config = config or MiningConfig()
-    task = _task(queries, qrels, corpus, held_out_families, config)
-    scorer = _Scorer(task, dense, reranker, progress or (lambda stage, done, total: None))
+    config, neighbours = config or MiningConfig(), neighbours or {}
+    task = _task(queries, qrels, corpus, config)
+    scorer = Scorer(queries, corpus, dense, reranker, config.batch_size, progress)
     hits = raw_hits(task.queries, lexical, dense, config)
+    hits |= structural_hits(task.relevant, corpus, neighbours, config, scorer.dense)
     rules = hit_rules(hits, task.excluded, corpus, held_out_families)
-    positives = scorer.score(task.relevant.select(KEY), "positives")
-    positives = positives.join(corpus.select("passage_id", "parent_id"), on="passage_id")
-    pool = scorer.dense(with_neighbours(candidate_pool(hits, rules, config), task.relevant, corpus, neighbours or {}))
-    limits = thresholds(positives, config)
-    judged = judge_dense(pool.join(limits, on="query_id", how="left"), corpus, config)
+    positives = _positives(task.relevant, corpus, scorer, "positives")
+    limits = thresholds(positives, _positives(task.held_out, corpus, scorer, "held-out"), config)
+    near = similar_questions(task.queries, config.question_similarity)
+    similar = answers_of_similar(near, task.relevant, corpus)
+    pool = with_neighbours(candidate_pool(hits, rules, config), task.relevant, corpus, neighbours, similar)
+    judged = judge_unread(scorer.dense(pool).join(limits, on="query_id", how="left"), corpus, config)
     if reranker is not None:
         judged = _rerank_rounds(judged, scorer, config)
-    candidates = CANDIDATES.validate(_select(judged, task, scorer).select(CANDIDATES.names).sort(KEY))
+    chosen = choose_judged(judged, config, judge, scorer.texts) if judge else choose(judged, config)
+    spare = random_negatives(
+        task.queries,
+        _negatable(corpus, held_out_families),
+        pl.concat([chosen.select(KEY), task.excluded.select(KEY)]),
+        config,
+    )
+    found = pl.concat([chosen, scorer.score(spare, "random")], how="diagonal")
+    candidates = CANDIDATES.validate(found.select(CANDIDATES.names).sort(KEY))
     _require_negatives(candidates, rules)
-    report = mining_report(task.queries, corpus, hits, rules, candidates, positives, limits, config)
-    return Mined(_triplets(task.relevant, candidates), candidates, report)
+    labels = with_judged(qrels, candidates)
+    relevant = labels.join(task.queries.select("query_id"), on="query_id")
+    mined = triplets(_best_grade(relevant, corpus), candidates, config)
+    strangers = answers_of_similar(_of_other_groups(near, task.queries), task.relevant, corpus)
+    hidden = hidden_gold(hits, candidates, positives, limits, linked_articles(neighbours), strangers, config)
+    report = mining_report(task.queries, corpus, rules, candidates, positives, caps_of(limits), hidden, config)
+    return Mined(mined, candidates, report, labels)
 
 
-def _task(
-    queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, held_out: Set[str], config: MiningConfig
-) -> _Task:
+def _of_other_groups(near: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
+    """The pairs of `near` whose questions are of different split groups."""
+    groups = queries.select("query_id", "split_group")
+    joined = near.join(groups, on="query_id").join(groups, left_on="similar", right_on="query_id", suffix="_other")
+    return joined.filter(pl.col("split_group") != pl.col("split_group_other")).select(near.columns)
+
+
+def _task(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: MiningConfig) -> _Task:
     """Training queries that have a positive in the corpus, in order of id, with what belongs to them.
 
     Positives are the passages of a query's best grade. Lower grades (the rest of a cited article) are excluded from
     the negatives and no more: as positives they would teach, and set thresholds by, text that answers nothing."""
+    best = _best_grade(qrels, corpus)
     train = queries.filter(pl.col("set") == "train").sort("query_id")
-    relevant = qrels.join(train.select("query_id"), on="query_id").join(corpus.select("passage_id"), on="passage_id")
-    relevant = relevant.filter(pl.col("grade") == pl.col("grade").max().over("query_id"))
-    train = train.join(relevant.select("query_id").unique(), on="query_id", how="semi", maintain_order="left")
+    train = train.join(best.select("query_id").unique(), on="query_id", how="semi", maintain_order="left")
     if not len(train):
         raise LexError(
             f"mining: none of {len(queries)} queries is in the set train with a positive in the corpus of "
             f"{len(corpus)} passages; check the split, and that corpus and qrels come from the same run"
         )
-    excluded = excluded_pairs(train, qrels, corpus)
-    return _Task(train, relevant.sort(KEY), corpus, excluded, held_out, config)
+    valid = queries.filter(pl.col("set") == "valid").join(best, on="query_id", how="semi")["query_id"].sort().to_list()
+    drawn = random.Random(f"{config.seed}/cap").sample(valid, min(config.cap_queries, len(valid)))
+    return _Task(
+        train,
+        best.join(train, on="query_id", how="semi", maintain_order="left"),
+        best.filter(pl.col("query_id").is_in(drawn)) if config.cap_quantile else best.clear(),
+        excluded_pairs(train, qrels, corpus),
+    )
 
 
-class _Scorer:
-    """Adds dense and reranker scores to frames of (query_id, passage_id); fails on NaN."""
-
-    def __init__(self, task: _Task, dense: DenseSearch | None, reranker: PairScorer | None, progress: Progress) -> None:
-        passages = task.corpus.select("passage_id", "context", "text")
-        self._query = dict(task.queries.select("query_id", "text").iter_rows())
-        self._passage = {i: search_text(context, text) for i, context, text in passages.iter_rows()}
-        self._dense, self._reranker, self._progress = dense, reranker, progress
-        self._batch_size = task.config.batch_size
-
-    def dense(self, pairs: pl.DataFrame) -> pl.DataFrame:
-        """`pairs` with score_dense, null without dense search."""
-        if self._dense is None:
-            return pairs.with_columns(score_dense=pl.lit(None, pl.Float32))
-        return pairs.with_columns(_finite(self._dense.scores(pairs), "dense"))
-
-    def rerank(self, pairs: pl.DataFrame, stage: str) -> pl.Series:
-        """Reranker logits of `pairs`."""
-        assert self._reranker is not None
-        texts = [(self._query[query], self._passage[passage]) for query, passage in pairs.select(KEY).iter_rows()]
-        step = 16 * self._batch_size  # pairs per progress report; length sorting needs a few batches to pay
-        scores = np.zeros(len(texts), np.float32)
-        for at in range(0, len(texts), step):
-            scores[at : at + step] = self._reranker.score(texts[at : at + step], batch_size=self._batch_size)
-            self._progress(f"rerank {stage}", min(at + step, len(texts)), len(texts))
-        return _finite(pl.Series("score_rerank", scores), "reranker")
-
-    def score(self, pairs: pl.DataFrame, stage: str) -> pl.DataFrame:
-        """`pairs` with score_dense and score_rerank, null without the model."""
-        scored = self.dense(pairs)
-        if self._reranker is None:
-            return scored.with_columns(score_rerank=pl.lit(None, pl.Float32))
-        return scored.with_columns(self.rerank(pairs, stage))
+def _best_grade(qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `qrels` with a query's best grade among the passages of `corpus`, sorted."""
+    known = qrels.join(corpus.select("passage_id"), on="passage_id")
+    return known.filter(pl.col("grade") == pl.col("grade").max().over("query_id")).sort(KEY)
 
 
-def _finite(scores: pl.Series, model: str) -> pl.Series:
-    if len(scores) and not scores.is_finite().all():
-        raise LexError(f"mining: the {model} model gave NaN or infinite scores; check its weights and precision")
-    return scores
+def _positives(relevant: pl.DataFrame, corpus: pl.DataFrame, scorer: Scorer, stage: str) -> pl.DataFrame:
+    """(query_id, passage_id, parent_id, score_dense, score_rerank) of `relevant`."""
+    scored = scorer.score(relevant.select(KEY), stage)
+    return scored.join(corpus.select("passage_id", "parent_id"), on="passage_id", maintain_order="left")
 
 
-def _rerank_rounds(judged: pl.DataFrame, scorer: _Scorer, config: MiningConfig) -> pl.DataFrame:
+def _negatable(corpus: pl.DataFrame, held_out_families: Set[str]) -> list[str]:
+    """What random negatives are drawn from, sorted."""
+    held = pl.col("family").is_in(list(held_out_families))
+    return corpus.filter(~held)["passage_id"].sort().to_list()
+
+
+def _rerank_rounds(judged: pl.DataFrame, scorer: Scorer, config: MiningConfig) -> pl.DataFrame:
     """Score survivors in rounds, best fused rank first, until a query has enough or its budget is spent.
 
     What was not scored gets the verdict `not_reranked`: it is neither negative nor dropped."""
@@ -154,7 +161,7 @@ def _rerank_rounds(judged: pl.DataFrame, scorer: _Scorer, config: MiningConfig) 
     waiting = judged.filter(pl.col("verdict") == "survivor")
     waiting = waiting.group_by("query_id", maintain_order=True).head(config.rerank_depth)
     done = [waiting.clear()]
-    verdict = pl.when(suspicious(config, "rerank")).then(pl.lit("false_negative_rerank")).otherwise(pl.lit("survivor"))
+    verdict = pl.coalesce(suspicion(config, "rerank"), pl.lit("survivor"))
     while len(waiting):
         batch = waiting.group_by("query_id", maintain_order=True).head(config.rerank_chunk)
         scored = batch.with_columns(scorer.rerank(batch, f"round {len(done)}"))
@@ -168,50 +175,6 @@ def _rerank_rounds(judged: pl.DataFrame, scorer: _Scorer, config: MiningConfig) 
     return pl.concat([scored, judged.join(scored, on=KEY, how="anti").with_columns(verdict=unseen)])
 
 
-def _hardness(judged: pl.DataFrame) -> pl.Expr:
-    """What survivors are ranked by: the best evidence there is."""
-    for column in ("score_rerank", "score_dense"):
-        if judged[column].is_not_null().any():
-            return pl.col(column)
-    return pl.col("fused")
-
-
-def _select(judged: pl.DataFrame, task: _Task, scorer: _Scorer) -> pl.DataFrame:
-    """`judged` with the verdicts hard and mid given out, and the random negatives appended."""
-    config = task.config
-    ranked = judged.filter(pl.col("verdict") == "survivor").with_columns(hardness=_hardness(judged))
-    ranked = ranked.sort(["query_id", "hardness", "passage_id"], descending=[False, True, False])
-    rows: list[tuple[str, str, str]] = []
-    for query_id, ids in ranked.group_by("query_id", maintain_order=True).agg("passage_id").select(KEY).iter_rows():
-        rest = ids[config.hard :]
-        mid = random.Random(f"{config.seed}/mid/{query_id}").sample(rest, min(config.mid, len(rest)))
-        rows += [(query_id, passage, "hard") for passage in ids[: config.hard]]
-        rows += [(query_id, passage, "mid") for passage in mid]
-    chosen = pl.DataFrame(rows, schema=dict.fromkeys((*KEY, "chosen"), pl.String), orient="row")
-    judged = judged.join(chosen, on=KEY, how="left").with_columns(verdict=pl.coalesce("chosen", "verdict"))
-    return pl.concat([judged, scorer.score(_random_negatives(judged, task), "random")], how="diagonal")
-
-
-def _random_negatives(judged: pl.DataFrame, task: _Task) -> pl.DataFrame:
-    """Passages from outside the pools: (query_id, passage_id, pool, verdict). The exclusions hold here too."""
-    schema = dict.fromkeys((*KEY, "pool", "verdict"), pl.String)
-    if not task.config.random:
-        return pl.DataFrame(schema=schema)
-    held = pl.col("family").is_in(list(task.held_out_families))
-    allowed = task.corpus.filter(~held)["passage_id"].sort().to_list()
-    taken: dict[str, set[str]] = {}
-    for query_id, passage_id in pl.concat([judged.select(KEY), task.excluded.select(KEY)]).iter_rows():
-        taken.setdefault(query_id, set()).add(passage_id)
-    rows = []
-    for query_id in task.queries["query_id"]:
-        unfit = taken.get(query_id, set())
-        count = min(len(allowed), task.config.random + len(unfit))
-        draws = random.Random(f"{task.config.seed}/random/{query_id}").sample(allowed, count)
-        free = [passage for passage in draws if passage not in unfit][: task.config.random]
-        rows += [(query_id, passage, "random", "random") for passage in free]
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
 def _require_negatives(candidates: pl.DataFrame, rules: pl.DataFrame) -> None:
     if candidates["verdict"].is_in(SELECTED).any():
         return
@@ -219,23 +182,8 @@ def _require_negatives(candidates: pl.DataFrame, rules: pl.DataFrame) -> None:
     drops = ", ".join(f"{name} {count}" for name, count in counts.iter_rows()) or "the searches found nothing"
     raise LexError(
         f"mining: no candidate became a negative ({drops}); enlarge the corpus or the pools, lower the margins, "
-        "or set dense_reference and rerank_reference to highest"
+        "raise question_similarity, or set dense_reference and rerank_reference to highest"
     )
-
-
-def _triplets(relevant: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
-    """The TRIPLETS table: a query without negatives keeps an empty list."""
-    positives = relevant.group_by("query_id", maintain_order=True).agg(positives="passage_id")
-    order = pl.col("verdict").replace_strict(SELECTED, range(len(SELECTED)), return_dtype=pl.Int32)
-    negatives = (
-        candidates.filter(pl.col("verdict").is_in(SELECTED))
-        .with_columns(order=order, hardness=pl.coalesce("score_rerank", "score_dense"))
-        .sort(["query_id", "order", "hardness", "passage_id"], descending=[False, False, True, False])
-        .group_by("query_id", maintain_order=True)
-        .agg(negatives=pl.struct([field.name for field in NEGATIVE.fields]))
-    )
-    joined = positives.join(negatives, on="query_id", how="left", maintain_order="left")
-    return TRIPLETS.validate(joined.with_columns(pl.col("negatives").fill_null([])))
 
 
 def citation_neighbours(citations: pl.DataFrame, corpus: pl.DataFrame) -> dict[str, list[str]]:

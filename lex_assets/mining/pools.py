@@ -23,6 +23,9 @@ OWN_DOCUMENT_ORIGINS = ("citation", "delegation")
 """Origins whose questions are cut from a citing document: its own passages are neither candidates nor answers.
 A holding, MRC or synthetic question looks for its own document, whose other passages are fair negatives."""
 
+KEY = ["query_id", "passage_id"]
+HIT_SCHEMA: Mapping[str, Any] = {"query_id": pl.String, "passage_id": pl.String, "rank": pl.Int32}
+RRF_K = 60  # only orders the reranking budget, so the usual constant will do
 SPARE = 50
 """Hits fetched beyond the pool size, to make up for those that the exclusions remove."""
 
@@ -65,48 +68,56 @@ class DenseSearch:
 def excluded_pairs(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
     """(query_id, passage_id, rule): what is never a negative of a query, nor counts against it in a batch.
 
-    Rules: positive · equivalent (shares a positive's equivalence_id) · own_document (the question was cut from it).
+    Rules: positive · equivalent (shares a positive's equivalence_id, or its words) · own_document (the question was cut
+    from it) · question (the passage is the question itself, word for word).
     """
-    positives = qrels.join(queries.select("query_id"), on="query_id").select("query_id", "passage_id")
-    equivalence = corpus.select("passage_id", "equivalence_id").filter(pl.col("equivalence_id") != "")
-    equivalents = (
-        positives.join(equivalence, on="passage_id")
-        .join(equivalence, on="equivalence_id", suffix="_other")
-        .select("query_id", passage_id="passage_id_other")
-    )
-    own = (
-        queries.filter(pl.col("origin").is_in(OWN_DOCUMENT_ORIGINS) & (pl.col("doc_id") != ""))
+    positives = qrels.join(queries.select("query_id"), on="query_id").select(KEY)
+    rules = {
+        "positive": positives,
+        "equivalent": _equivalents(positives, corpus),
+        "own_document": queries.filter(pl.col("origin").is_in(OWN_DOCUMENT_ORIGINS) & (pl.col("doc_id") != ""))
         .join(corpus.select("doc_id", "passage_id"), on="doc_id")
-        .select("query_id", "passage_id")
-    )
-    rules = [(positives, "positive"), (equivalents, "equivalent"), (own, "own_document")]
-    frames = [frame.with_columns(rule=pl.lit(name)) for frame, name in rules]
-    return pl.concat(frames).unique(["query_id", "passage_id"], keep="first", maintain_order=True)
+        .select(KEY),
+        "question": queries.select("query_id", words=_words())
+        .join(corpus.select("passage_id", words=_words()), on="words")
+        .select(KEY),
+    }
+    frames = [frame.with_columns(rule=pl.lit(name)) for name, frame in rules.items()]
+    return pl.concat(frames).unique(KEY, keep="first", maintain_order=True)
+
+
+def _equivalents(positives: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
+    found = []
+    for column in ("equivalence_id", "content_hash"):
+        same = corpus.filter(pl.col(column) != "").select("passage_id", column)
+        others = positives.join(same, on="passage_id").join(same, on=column, suffix="_other")
+        found.append(others.select("query_id", passage_id="passage_id_other"))
+    return pl.concat(found)
+
+
+def _words() -> pl.Expr:
+    """The text with its white space evened out."""
+    return pl.col("text").str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 def raw_hits(
     queries: pl.DataFrame, lexical: LexicalSearch | None, dense: DenseSearch | None, config: MiningConfig
 ) -> dict[str, pl.DataFrame]:
-    """Per pool the first hits of every query with their ranks, nothing excluded yet."""
+    """Per search the first hits of every query, (query_id, passage_id, rank), nothing excluded yet."""
     ids = queries["query_id"].to_list()
     hits: dict[str, pl.DataFrame] = {}
     if lexical is not None and config.pool_lexical:
-        found = lexical.search(queries["text"].to_list(), config.pool_lexical + SPARE)
-        hits["lexical"] = _ranked(ids, found, "rank_lexical")
+        hits["lexical"] = _ranked(ids, lexical.search(queries["text"].to_list(), config.pool_lexical + SPARE))
     if dense is not None and config.pool_dense:
-        hits["dense"] = _ranked(ids, dense.hits(ids, config.pool_dense + SPARE), "rank_dense")
+        hits["dense"] = _ranked(ids, dense.hits(ids, config.pool_dense + SPARE))
     if not hits:
         raise LexError("mining: neither lexical nor dense search was given; pass at least one whose pool is not 0")
     return hits
 
 
-def _ranked(ids: list[str], hits: Hits, column: str) -> pl.DataFrame:
-    ranked = (
-        (query, hit[0], rank) for query, found in zip(ids, hits, strict=True) for rank, hit in enumerate(found, 1)
-    )
-    rows = list(ranked)
-    schema: Mapping[str, Any] = {"query_id": pl.String, "passage_id": pl.String, column: pl.Int32}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+def _ranked(ids: list[str], hits: Hits) -> pl.DataFrame:
+    rows = [(query, hit[0], rank) for query, found in zip(ids, hits, strict=True) for rank, hit in enumerate(found, 1)]
+    return pl.DataFrame(rows, schema=HIT_SCHEMA, orient="row")
 
 
 def hit_rules(
@@ -116,34 +127,31 @@ def hit_rules(
 
     Raises LexError when a hit is not in `corpus`: the index then belongs to another corpus.
     """
-    pairs = pl.concat([frame.select("query_id", "passage_id") for frame in hits.values()]).unique()
+    pairs = pl.concat([frame.select(KEY) for frame in hits.values()]).unique()
     families = pairs.join(corpus.select("passage_id", "family"), on="passage_id", how="left")
     strangers = families.filter(pl.col("family").is_null())
     if len(strangers):
         stranger = strangers["passage_id"].sort()[0]
         raise LexError(f"mining: search found {stranger}, which the corpus lacks; rebuild the index")
-    held = families.filter(pl.col("family").is_in(list(held_out_families))).select("query_id", "passage_id")
-    ruled = pl.concat([pairs.join(excluded, on=["query_id", "passage_id"]), held.with_columns(rule=pl.lit("held_out"))])
-    return ruled.unique(["query_id", "passage_id"], keep="first", maintain_order=True)
+    held = families.filter(pl.col("family").is_in(list(held_out_families))).select(KEY)
+    ruled = pl.concat([pairs.join(excluded, on=KEY), held.with_columns(rule=pl.lit("held_out"))])
+    return ruled.unique(KEY, keep="first", maintain_order=True)
 
 
 def candidate_pool(hits: Mapping[str, pl.DataFrame], rules: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
-    """The union of the pools without the pairs in `rules`: query_id, passage_id, pool (lexical, dense or both), both
-    ranks (those of the search, null where a pool did not find the passage)."""
-    empty = pl.DataFrame(schema={"query_id": pl.String, "passage_id": pl.String})
-    sizes = {"lexical": config.pool_lexical, "dense": config.pool_dense}
-    lexical, dense = (
-        _allowed(hits[name], rules, f"rank_{name}", size)
-        if name in hits
-        else empty.with_columns(pl.lit(None, pl.Int32).alias(f"rank_{name}"))
-        for name, size in sizes.items()
-    )
-    joined = lexical.join(dense, on=["query_id", "passage_id"], how="full", coalesce=True)
-    in_lexical, in_dense = pl.col("rank_lexical").is_not_null(), pl.col("rank_dense").is_not_null()
-    pool = pl.when(in_lexical & in_dense).then(pl.lit("both")).when(in_lexical).then(pl.lit("lexical"))
-    return joined.with_columns(pool=pool.otherwise(pl.lit("dense"))).sort("query_id", "passage_id")
+    """The union of the pools without the pairs in `rules`: query_id, passage_id, pool (names joined by +), rank_lexical
+    and rank_dense (those of the search, null where it did not find the passage), and fused, the sum over the pools of
+    1 / (60 + rank)."""
+    proposed = pl.concat(
+        [_allowed(hits[name], rules, size).with_columns(pool=pl.lit(name))
+         for name, size in config.pool_sizes.items() if name in hits]
+    )  # fmt: skip
+    ranks = {f"rank_{name}": pl.col("rank").filter(pl.col("pool") == name).first() for name in ("lexical", "dense")}
+    fused = (1 / (RRF_K + pl.col("rank"))).sum()
+    merged = proposed.group_by(KEY, maintain_order=True).agg(pl.col("pool").str.join("+"), **ranks, fused=fused)
+    return merged.sort(KEY)
 
 
-def _allowed(frame: pl.DataFrame, rules: pl.DataFrame, rank: str, size: int) -> pl.DataFrame:
-    allowed = frame.join(rules, on=["query_id", "passage_id"], how="anti").sort("query_id", rank)
+def _allowed(frame: pl.DataFrame, rules: pl.DataFrame, size: int) -> pl.DataFrame:
+    allowed = frame.join(rules, on=KEY, how="anti").sort("query_id", "rank")
     return allowed.group_by("query_id", maintain_order=True).head(size)

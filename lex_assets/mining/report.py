@@ -10,10 +10,9 @@ import numpy as np
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
-from lex_assets.mining.filters import KEY, MODELS, article_scores, reference, suspicious
-
-SELECTED = ("hard", "mid", "random")
-"""Verdicts of the candidates that become hard negatives."""
+from lex_assets.mining.pools import KEY
+from lex_assets.mining.select import SELECTED
+from lex_assets.mining.triplets import fill_reasons
 
 SNIPPET_CHARACTERS = 160
 
@@ -21,18 +20,18 @@ SNIPPET_CHARACTERS = 160
 def mining_report(
     queries: pl.DataFrame,
     corpus: pl.DataFrame,
-    hits: Mapping[str, pl.DataFrame],
     rules: pl.DataFrame,
     candidates: pl.DataFrame,
     positives: pl.DataFrame,
-    limits: pl.DataFrame,
+    caps: Mapping[str, float | None],
+    hidden: Mapping[str, Any],
     config: MiningConfig,
 ) -> dict[str, Any]:
     """What happened to every candidate, as JSON values.
 
     queries, negatives, negatives_per_query · survivors (distribution over queries) · drops (rule → candidates) · fill
-    (reason → queries) · pools (overlap) · scores (histograms of positives, negatives and dropped) · hidden_gold
-    (estimate of false negatives) · examples · config.
+    (reason → queries) · pools (overlap) · scores (histograms of positives, negatives and dropped) · caps (model → absolute
+    cap, null where there is none) · hidden_gold (estimate of false negatives, see `hidden`) · examples · config.
     """
     selected = candidates.filter(pl.col("verdict").is_in(SELECTED))
     return {
@@ -45,7 +44,8 @@ def mining_report(
         "fill": _fill(queries, candidates, config),
         "pools": _pools(candidates),
         "scores": _scores(candidates, positives),
-        "hidden_gold": hidden_gold(hits, candidates, positives, limits, config),
+        "caps": {name: None if cap is None else round(cap, 4) for name, cap in caps.items()},
+        "hidden_gold": dict(hidden),
         "examples": _examples(queries, positives, corpus, candidates, config),
         "config": config.model_dump(),
     }
@@ -72,32 +72,35 @@ def _drops(rules: pl.DataFrame, candidates: pl.DataFrame) -> dict[str, int]:
 
 
 def _fill(queries: pl.DataFrame, candidates: pl.DataFrame, config: MiningConfig) -> dict[str, int]:
-    """Reason → queries: full, pool_short (too few candidates), filtered (too few survivors), none (no negative)."""
-    found = _per_query(queries, candidates).rename({"count": "found"})
-    kept = _per_query(queries, candidates.filter(pl.col("verdict").is_in(SELECTED)))
-    reason = (
-        pl.when(pl.col("count") >= config.wanted)
-        .then(pl.lit("full"))
-        .when(pl.col("count") == 0)
-        .then(pl.lit("none"))
-        .when(pl.col("found") < config.wanted)
-        .then(pl.lit("pool_short"))
-        .otherwise(pl.lit("filtered"))
-    )
-    reasons = found.join(kept, on="query_id").with_columns(reason=reason)
-    return dict(reasons.group_by("reason").len().sort("reason").iter_rows())
+    """Reason → queries; `full` where nothing is missing."""
+    reasons = fill_reasons(queries, candidates, config).with_columns(pl.col("fill_reason").fill_null("full"))
+    return dict(reasons.group_by("fill_reason").len().sort("fill_reason").iter_rows())
 
 
 def _pools(candidates: pl.DataFrame) -> dict[str, Any]:
-    """Where candidates and negatives came from; overlap = share of candidates that both searches found."""
+    """Where candidates and negatives came from: per combination of pools, and per pair of pools the candidates that both
+    proposed (`together`; a pool with itself: all of its own). overlap: share of the searches' candidates that lexical and
+    dense search both found."""
     proposed = dict(candidates.group_by("pool").len().sort("pool").iter_rows())
     negatives = candidates.filter(pl.col("verdict").is_in(SELECTED))
-    searched = sum(count for pool, count in proposed.items() if pool != "random")
+    together: dict[str, dict[str, int]] = {}
+    for pools, count in proposed.items():
+        for one in pools.split("+"):
+            for other in pools.split("+"):
+                row = together.setdefault(one, {})
+                row[other] = row.get(other, 0) + count
     return {
         "candidates": proposed,
         "negatives": dict(negatives.group_by("pool").len().sort("pool").iter_rows()),
-        "overlap": round(proposed.get("both", 0) / searched, 4) if searched else 0.0,
+        "together": together,
+        "overlap": _overlap(together),
     }
+
+
+def _overlap(together: Mapping[str, Mapping[str, int]]) -> float:
+    lexical, dense = (together.get(name, {}).get(name, 0) for name in ("lexical", "dense"))
+    both = together.get("lexical", {}).get("dense", 0)
+    return round(both / (lexical + dense - both), 4) if lexical + dense else 0.0
 
 
 def histogram(scores: pl.Series, edges: np.ndarray) -> list[int]:
@@ -126,52 +129,6 @@ def _scores(candidates: pl.DataFrame, positives: pl.DataFrame) -> dict[str, Any]
 def _mean(scores: pl.Series) -> float | None:
     values = scores.drop_nulls()
     return round(float(np.mean(values.to_numpy())), 4) if len(values) else None
-
-
-def hidden_gold(
-    hits: Mapping[str, pl.DataFrame],
-    candidates: pl.DataFrame,
-    positives: pl.DataFrame,
-    limits: pl.DataFrame,
-    config: MiningConfig,
-) -> dict[str, Any]:
-    """Estimated false-negative rate: hide one labelled article of a query that has several, and see whether it would
-    have been mined against the others.
-
-    hidden: articles hidden that a pool had found · survived: those that no filter dropped · selected: those that would
-    also have ranked among the hard negatives. Rates are shares of `hidden`; null where nothing could be hidden.
-    """
-    sizes = {"lexical": config.pool_lexical, "dense": config.pool_dense}
-    found = pl.concat([hits[name].filter(pl.col(f"rank_{name}") <= sizes[name]).select(KEY) for name in hits])
-    hidden = _leave_one_article_out(positives, limits, config).join(found.unique(), on=KEY)
-    survived = hidden.filter(~suspicious(config, "dense") & ~suspicious(config, "rerank"))
-    floor = _selection_floor(candidates, config)
-    mined = survived.join(floor, on="query_id", how="left").filter(
-        pl.coalesce("score_rerank", "score_dense") > pl.col("floor").fill_null(-np.inf)
-    )
-    total, kept, chosen = (len(frame.unique(["query_id", "parent_id"])) for frame in (hidden, survived, mined))
-    rate = {"survived_rate": round(kept / total, 4), "selected_rate": round(chosen / total, 4)} if total else {}
-    return {"hidden": total, "survived": kept, "selected": chosen, "survived_rate": None, "selected_rate": None} | rate
-
-
-def _leave_one_article_out(positives: pl.DataFrame, limits: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
-    """`positives` of queries with several articles, with the references that the query's other articles give."""
-    articles = article_scores(positives)
-    others = articles.join(articles, on="query_id", suffix="_other").filter(
-        pl.col("parent_id") != pl.col("parent_id_other")
-    )
-    given = [reference(config, model, "score_{}_other") for model in MODELS]
-    references = others.group_by("query_id", "parent_id").agg(given)
-    units = limits.select("query_id", "unit_dense", "unit_rerank")
-    hidden = positives.join(references, on=["query_id", "parent_id"]).join(units, on="query_id")
-    return hidden.with_columns(neighbour=pl.lit(False))
-
-
-def _selection_floor(candidates: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
-    """Per query with a full set of hard negatives the score that a newcomer must beat."""
-    hard = candidates.filter(pl.col("verdict") == "hard").with_columns(score=pl.coalesce("score_rerank", "score_dense"))
-    full = hard.group_by("query_id").agg(pl.len(), floor=pl.col("score").min())
-    return full.filter(pl.col("len") >= config.hard).select("query_id", "floor")
 
 
 def _examples(

@@ -11,8 +11,10 @@ from pathlib import Path
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
-from lex_assets.mining.mine import Mined, Progress, citation_neighbours, mine_hard_negatives
+from lex_assets.mining.mine import Mined, citation_neighbours, mine_hard_negatives
 from lex_assets.mining.pools import DenseSearch
+from lex_assets.mining.scoring import Progress
+from lex_assets.mining.select import Judge
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.search import corpus_texts
 from lex_assets.retrieval.types import Encoder, LexicalSearch, PairScorer
@@ -31,11 +33,12 @@ def mine_with_models(
     progress: Progress | None = None,
     lexical: LexicalSearch | None = None,
     held_out_families: Set[str] = frozenset(),
+    judge: Judge | None = None,
 ) -> Mined:
-    """`mine_hard_negatives` with BM25 and `encoder`; `citations` widen the margin of cited neighbours.
+    """`mine_hard_negatives` with BM25 and `encoder`; `citations` link the cited neighbours.
 
     lexical: an index over `corpus` to use instead of an embedded one that is built here · held_out_families: law families
-    that the unseen-law regime keeps out of training, as negatives too.
+    that the unseen-law regime keeps out of training, as negatives too · judge: see `select`.
     """
     if lexical is None:
         texts = corpus_texts(corpus)
@@ -53,4 +56,5 @@ def mine_with_models(
         progress,
         neighbours=neighbours,
         held_out_families=held_out_families,
+        judge=judge,
     )

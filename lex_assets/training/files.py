@@ -70,7 +70,7 @@ def store_tables(store: Path, domain: str) -> TrainingTables:
     return TrainingTables(
         TRIPLETS.validate(_published(store, mined, "triplets")),
         QUERIES.validate(_published(store, asked, "queries")),
-        QRELS.validate(_published(store, asked, "qrels")),
+        QRELS.validate(_published(store, mined, "qrels")),
         PASSAGES.validate(_published(store, "corpus", "passages")).filter(pl.col("domain") == domain),
     )
 

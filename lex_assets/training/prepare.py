@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
-from lex_assets.mining.mine import Progress
+from lex_assets.mining.scoring import Progress
 from lex_assets.mining.with_models import mine_with_models
 from lex_assets.passages.build import PassageConfig
 from lex_assets.passages.cut import windows
@@ -89,4 +89,4 @@ def prepare_rows(
             f"{cut.height} passages gave no question ({report.counts}); give other documents, or loosen `questions`"
         )
     mined = mine_with_models(asked, qrels, cut, encoder, reranker, mining, cache_dir=cache_dir, progress=progress)
-    return TrainingTables(mined.triplets, asked, qrels, cut)
+    return TrainingTables(mined.triplets, asked, mined.qrels, cut)

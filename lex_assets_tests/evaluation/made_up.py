@@ -157,7 +157,10 @@ def mining_report(seed: int = 0) -> dict[str, Any]:
         "negatives_per_query": 6.905,
         "drops": {"positive": 1520, "equivalent": 212, "own_document": 4021, "false_negative_dense": 3120},
         "fill": {"full": 1160, "filtered": 31, "pool_short": 13},
-        "pools": {"candidates": {"both": 1, "dense": 1}, "negatives": {"both": 2511, "dense": 3702, "lexical": 2101}},
+        "pools": {
+            "candidates": {"lexical+dense": 1, "dense": 1},
+            "negatives": {"lexical+dense": 2511, "dense": 3702, "lexical": 2101},
+        },
         "scores": {"score_dense": scores},
         "hidden_gold": {
             "hidden": 412,

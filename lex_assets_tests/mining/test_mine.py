@@ -128,8 +128,9 @@ def test_equivalent_candidates_count_once(queries, qrels, corpus, lexical) -> No
 
 def test_short_pool_stays_short_and_says_so(queries, qrels, corpus, lexical) -> None:
     lexical = TableSearch({t: dict(list(s.items())[:6]) for t, s in lexical.scores.items()})
-    mined = mine(queries, qrels, corpus, lexical)
+    mined = mine(queries, qrels, corpus, lexical, pool_sibling=0)
     assert len(negatives(mined, "Q1")) == 4  # six hits, two of them positives
+    assert mined.triplets["fill_reason"].to_list() == ["pool_short"] * 4
     assert mined.report["fill"] == {"pool_short": 4}
 
 
@@ -263,10 +264,10 @@ class CountingEncoder:
 
 def test_mining_with_models_encodes_once(queries, qrels, corpus, tmp_path) -> None:
     encoder = CountingEncoder()
-    arguments = (queries, qrels, corpus, encoder, None, MiningConfig(dense_reference="highest", dense_margin=0.0))
+    arguments = (queries, qrels, corpus, encoder, None, MiningConfig(pool_sibling=0))
     first = mine_with_models(*arguments, cache_dir=tmp_path)
     assert encoder.encoded == len(corpus) + len(queries)
     second = mine_with_models(*arguments, cache_dir=tmp_path)
     assert encoder.encoded == len(corpus) + len(queries)
     assert frame_hash(first.triplets) == frame_hash(second.triplets)
-    assert set(first.candidates["pool"]) <= {"lexical", "dense", "both"}
+    assert set(first.candidates["pool"]) <= {"lexical", "dense", "lexical+dense"}

@@ -118,8 +118,8 @@ def test_tables_of_a_store(toy, tmp_path) -> None:
 
     with pytest.raises(LexError, match="hard_negative_triplets/law is not made yet"):
         store_tables(tmp_path, "law")
-    publish("hard_negative_triplets/law", triplets=toy.triplets)
-    publish("training_queries/law", queries=toy.queries, qrels=toy.qrels)
+    publish("hard_negative_triplets/law", triplets=toy.triplets, qrels=toy.qrels)
+    publish("training_queries/law", queries=toy.queries)
     publish(
         "corpus",
         passages=pl.concat(

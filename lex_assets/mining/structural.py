@@ -1,0 +1,84 @@
+"""Candidates by structure: what stands next to a positive in the law rather than what a search finds.
+
+Other paragraphs of a positive's article, articles of other laws under its title, and articles that a citation links to it.
+They look like answers and mostly are none; the filters treat siblings and cited articles with a wider margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import polars as pl
+
+from lex_assets.mining.config import MiningConfig
+from lex_assets.schemas import content_hash
+
+PER_ARTICLE = 50
+"""Passages that an article contributes per kind at most: hundreds of laws have an article titled 정의."""
+
+_TITLE = r"^제[^(]+\((.+)\)$"
+
+
+def structural_hits(
+    relevant: pl.DataFrame,
+    corpus: pl.DataFrame,
+    neighbours: Mapping[str, Iterable[str]],
+    config: MiningConfig,
+    scored: Callable[[pl.DataFrame], pl.DataFrame],
+) -> dict[str, pl.DataFrame]:
+    """Per kind (sibling, same_title, cited; those whose size is not 0) the rows (query_id, passage_id, rank).
+
+    relevant: query_id, passage_id of the positives · neighbours: parent_id → parent_ids linked by citation · scored: adds
+    score_dense, by which they are ranked (in seeded order without a retriever).
+    """
+    passages = corpus.select("passage_id", "parent_id", "doc_id", title=_title(), order=_order(corpus, config.seed))
+    asked = relevant.join(passages.select("passage_id", "parent_id"), on="passage_id")
+    asked = asked.select("query_id", "parent_id").unique()
+    own = passages.join(asked.select("parent_id").unique(), on="parent_id")
+    makers = {"sibling": (config.pool_sibling, lambda: _siblings(own))}
+    makers["same_title"] = (config.pool_same_title, lambda: _same_title(own, passages))
+    makers["cited"] = (config.pool_cited, lambda: _cited(own, passages, neighbours))
+    return {name: _ranked(make(), asked, scored) for name, (size, make) in makers.items() if size}
+
+
+def linked_articles(neighbours: Mapping[str, Iterable[str]]) -> pl.DataFrame:
+    """(parent_id, other) of every citation link, in both directions."""
+    links = [(a, b) for one, others in neighbours.items() for other in others for a, b in ((one, other), (other, one))]
+    return pl.DataFrame(links, schema={"parent_id": pl.String, "other": pl.String}, orient="row").unique()
+
+
+def _title() -> pl.Expr:
+    """정의 of `…법 > 제1장 총칙 > 제2조(정의)`; null where the passage belongs to no titled article."""
+    return pl.col("context").str.split(" > ").list.last().str.extract(_TITLE)
+
+
+def _order(corpus: pl.DataFrame, seed: int) -> pl.Series:
+    """A seeded order of the passages that adding others does not change."""
+    return pl.Series([content_hash(str(seed), passage_id)[:16] for passage_id in corpus["passage_id"]])
+
+
+def _siblings(own: pl.DataFrame) -> pl.DataFrame:
+    return own.select("parent_id", "passage_id", "order")
+
+
+def _same_title(own: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
+    asked = own.select("parent_id", "doc_id", "title").drop_nulls("title").unique()
+    found = asked.join(passages, on="title", suffix="_other").filter(pl.col("doc_id") != pl.col("doc_id_other"))
+    return found.select("parent_id", "passage_id", "order")
+
+
+def _cited(own: pl.DataFrame, passages: pl.DataFrame, neighbours: Mapping[str, Iterable[str]]) -> pl.DataFrame:
+    links = linked_articles(neighbours).join(own.select("parent_id").unique(), on="parent_id")
+    found = links.join(passages.rename({"parent_id": "other"}), on="other")
+    return found.select("parent_id", "passage_id", "order")
+
+
+def _ranked(found: pl.DataFrame, asked: pl.DataFrame, scored: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+    """`found` (parent_id, passage_id, order) as rows of the queries whose positives the articles are, nearest first."""
+    few = found.sort("parent_id", "order").group_by("parent_id", maintain_order=True).head(PER_ARTICLE)
+    pairs = asked.join(few, on="parent_id").select("query_id", "passage_id", "order").unique()
+    ranked = scored(pairs.sort("query_id", "passage_id")).sort(
+        ["query_id", "score_dense", "order"], descending=[False, True, False], nulls_last=True
+    )
+    rank = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("query_id")
+    return ranked.select("query_id", "passage_id", rank=rank)
