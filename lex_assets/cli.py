@@ -21,7 +21,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
-from lex_assets.cli_evaluation import champion, evaluate
+from lex_assets.cli_evaluation import champion, compare, evaluate, leaderboard
 from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import errors, failing_in_one_line, out, writing
@@ -42,7 +42,8 @@ app = typer.Typer(
 app.add_typer(train, name="train")
 for command in (questions, prepare, merge, models):
     app.command()(command)
-app.command()(evaluate)
+for command in (evaluate, compare, leaderboard):
+    app.command()(command)
 app.add_typer(champion)
 
 

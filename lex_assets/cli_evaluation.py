@@ -1,4 +1,4 @@
-"""Commands about what a model is worth and whether it is used: `evaluate`, `champion`."""
+"""Commands about what a model is worth and whether it is used: `evaluate`, `compare`, `leaderboard`, `champion`."""
 
 from __future__ import annotations
 
@@ -243,6 +243,50 @@ def comparison_line(one: dict[str, Any]) -> str:
         f"p={one['p_holm']:.4f} → {one['verdict']} ({one['reason']}); "
         f"최소 검출 효과 · smallest detectable {'-' if smallest is None else f'{smallest:.4f}'}"
     )
+
+
+@failing_in_one_line
+def compare(
+    before: Annotated[Path, typer.Argument(help="앞선 보고서 폴더 · folder of the earlier report")],
+    after: Annotated[Path, typer.Argument(help="나중 보고서 폴더 · folder of the later report")],
+    system: Annotated[str, typer.Option(help="견줄 체계 · system to compare")] = "adapter_hybrid_rerank",
+    metric: Annotated[str, typer.Option(help="지표 · metric")] = "ndcg@10",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """두 보고서의 같은 체계를 비교, 시험 집합이 다르면 거절 · One system in two reports; refused when the test sets differ."""
+    from lex_assets.evaluation.across import compare_reports
+    from lex_assets.evaluation.report import read_report
+
+    found = compare_reports(read_report(before), read_report(after), system, metric)
+    facts = {regime: one.to_dict() for regime, one in found.items()}
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+        return
+    for regime, one in facts.items():
+        print(f"{regime} {comparison_line(one | {'system': system})}")
+
+
+@failing_in_one_line
+def leaderboard(
+    store: Store,
+    domain: Annotated[str, typer.Option(help="도메인(비우면 전부) · domain, empty for all")] = "",
+    test_set: Annotated[str, typer.Option(help="시험 집합 해시의 앞부분 · beginning of a test set's hash")] = "",
+    metric: Annotated[str, typer.Option(help="지표 · metric")] = "ndcg@10",
+) -> None:
+    """보고서들의 성적, 시험 집합마다 따로 · Scores of all reports over time, each test set by itself."""
+    from lex_assets.evaluation.history import by_test_set, lines
+    from lex_assets.registry.leaderboard import LEADERBOARD_FILE, read
+
+    path = store / "registry" / LEADERBOARD_FILE
+    if not path.is_file():
+        raise LexError(f"{path}: no such file; materialize the asset leaderboard first")
+    found = [
+        part for part in by_test_set(read(path)) if part[0] == (domain or part[0]) and part[1].startswith(test_set)
+    ]
+    if not found:
+        raise LexError(f"{path}: no report of domain {domain or 'any'} on test set {test_set or 'any'}")
+    for name, test_hash, rows in found:
+        print(f"{name} · 시험 집합 · test set {test_hash[:12]}\n\n" + "\n".join(lines(rows, metric)) + "\n")
 
 
 @champion.command()

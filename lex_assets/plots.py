@@ -102,15 +102,68 @@ def bars(
     return _svg(parts, top + pitch * len(values) + 4, title)
 
 
+def stacked(
+    rows: Mapping[str, Mapping[str, float]],
+    colours: Mapping[str, str],
+    title: str = "",
+    notes: Mapping[str, str] | None = None,
+) -> str:
+    """One bar of full width per row, cut into the shares of its parts, with a note at its right end.
+
+    rows: label → part → amount; parts in the order of `colours`, which is the legend as well."""
+    if not rows:
+        return empty(title)
+    parts = _legend([(name, colour, "") for name, colour in colours.items()])
+    top, pitch = 12.0 + 17.0 * math.ceil(len(colours) / 2), 39.0
+    for i, (label, amounts) in enumerate(rows.items()):
+        y, x, total = top + i * pitch, 8.0, max(sum(amounts.values()), 1e-12)
+        parts += [
+            _text(8, y + 12, _clip(label, 22), 12, INK),
+            _text(WIDTH - 8, y + 12, (notes or {}).get(label, ""), 11.5, MUTED, "end"),
+        ]
+        for name, colour in colours.items():
+            width = (WIDTH - 16.0) * amounts.get(name, 0) / total
+            if width:
+                named = f"<title>{escape(name)} {amounts[name]:,g}</title>"
+                parts.append(f"<g>{named}{_rect(x, y + 17, width, 13, colour)}</g>")
+            x += width
+    return _svg(parts, top + pitch * len(rows), title)
+
+
+def heatmap(
+    rows: Mapping[str, Sequence[int]], columns: Sequence[str], title: str = "", right: Sequence[int] | None = None
+) -> str:
+    """Counts as a table of cells that are darker the larger their share of the row.
+
+    rows: label → counts, one per column · right: per row the column that is as it should be, drawn in another colour."""
+    if not rows:
+        return empty(title)
+    left, top, pitch = 152.0, 22.0, 25.0
+    width = (WIDTH - left - 4) / len(columns)
+    parts = [_text(left + (j + 0.5) * width, 14, name, 11, MUTED, "middle") for j, name in enumerate(columns)]
+    for i, (label, counts) in enumerate(rows.items()):
+        y, total = top + i * pitch, max(sum(counts), 1)
+        parts.append(_text(4, y + 16, _clip(label, 12.2), 11.5, INK))
+        for j, n in enumerate(counts):
+            colour = VERDICT_COLOURS["better" if right is not None and right[i] == j else "worse"]
+            cell = f'x="{left + j * width + 1:.1f}" y="{y + 1:.1f}" width="{width - 2:.1f}" height="{pitch - 2:.1f}"'
+            share = n / total
+            parts.append(f'<rect {cell} rx="3" fill="{colour}" fill-opacity="{0.04 + 0.8 * share:.2f}"/>')
+            ink = "#ffffff" if share > 0.55 else INK if n else LINE
+            parts.append(_text(left + (j + 0.5) * width, y + 16.5, str(n) if n else "·", 11, ink, "middle"))
+    return _svg(parts, top + pitch * len(rows) + 4, title)
+
+
 def curves(
     series: Mapping[str, Sequence[Point]],
     title: str = "",
     x_label: str = "",
     references: Mapping[str, float] | None = None,
     height: float = 210.0,
+    x_names: Mapping[float, str] | None = None,
 ) -> str:
     """Lines over a common x, with dashed horizontal reference levels (chance, the base model). Points that are not
-    finite are left out."""
+    finite are left out. x_names: what stands at which x, instead of numbers."""
     lines = {name: [p for p in points if all(map(math.isfinite, p))] for name, points in series.items()}
     lines = {name: points for name, points in lines.items() if points}
     levels = {name: level for name, level in (references or {}).items() if math.isfinite(level)}
@@ -119,7 +172,7 @@ def curves(
     frame = _Frame.around(
         [p for points in lines.values() for p in points], levels.values(), height, len(lines) + len(levels)
     )
-    parts = frame.axes(x_label)
+    parts = frame.axes(x_label, x_names=x_names)
     for level in levels.values():
         parts.append(_line(frame.left, frame.y(level), frame.right, frame.y(level), MUTED, 1.2, "5 4"))
     colours = dict(zip(lines, SERIES_COLOURS * len(lines), strict=False))
@@ -198,15 +251,16 @@ class _Frame:
     def y(self, value: float) -> float:
         return self.bottom - (value - self.y_range[0]) / (self.y_range[1] - self.y_range[0]) * (self.bottom - self.top)
 
-    def axes(self, x_label: str, y_ticks: bool = True) -> list[str]:
+    def axes(self, x_label: str, y_ticks: bool = True, x_names: Mapping[float, str] | None = None) -> list[str]:
         parts = [_line(self.left, self.bottom, self.right, self.bottom, LINE)]
         for tick in _ticks(*self.y_range, 4) if y_ticks else []:
             parts += [
                 _line(self.left, self.y(tick), self.right, self.y(tick), FAINT, 0.8),
                 _text(self.left - 6, self.y(tick) + 4, f"{tick:g}", 11, MUTED, "end"),
             ]
-        for tick in _ticks(*self.x_range, 5):
-            parts.append(_text(self.x(tick), self.bottom + 15, f"{tick:g}", 11, MUTED, "middle"))
+        for tick, name in (x_names or {tick: f"{tick:g}" for tick in _ticks(*self.x_range, 5)}).items():
+            anchor = "end" if self.x(tick) > WIDTH - 24 else "middle"
+            parts.append(_text(self.x(tick), self.bottom + 15, name, 11, MUTED, anchor))
         return [*parts, _text((self.left + self.right) / 2, self.bottom + 30, x_label, 11, MUTED, "middle")]
 
 
@@ -231,7 +285,7 @@ def _ticks(low: float, high: float, about: int) -> list[float]:
     return [round(i * step, 10) + 0.0 for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _clip(text: str, width: int) -> str:
+def _clip(text: str, width: float) -> str:
     """At most `width` full-width characters; a Latin letter counts half."""
     used = 0.0
     for i, character in enumerate(text):

@@ -10,7 +10,9 @@ import pytest
 
 from lex_assets.evaluation.trec import read_qrels, read_run
 from lex_assets.models.presets import BUILTIN_ADAPTER
+from lex_assets.registry.leaderboard import LEADERBOARD_FILE, append, leaderboard_rows
 from lex_assets_tests.commands import done, invoke, refused
+from lex_assets_tests.evaluation import made_up
 
 
 def write_runs(folder: Path, queries: int = 30) -> tuple[Path, Path, Path]:
@@ -179,3 +181,26 @@ def test_what_to_evaluate_must_be_said(tmp_path: Path) -> None:
         "evaluate", "--qrels", qrels, "--run", good, "--model", tmp_path
     )
     assert "--run and --submission need --qrels" in refused("evaluate", "--run", good)
+
+
+def test_reports_are_compared_and_listed_on_one_test_set(tmp_path: Path) -> None:
+    asked, qrels = made_up.queries(120)
+    first, better, other = (
+        made_up.report(n=n, run=made_up.runs(*made_up.queries(n), made_up.QUALITY | {"bm25": q}), queries=q_, qrels=l_)
+        for n, q, (q_, l_) in ((120, 0.2, (asked, qrels)), (120, 0.9, (asked, qrels)), (60, 0.2, made_up.queries(60)))
+    )
+    folders = [str(one.write(tmp_path / name)) for name, one in (("a", first), ("b", better), ("c", other))]
+    said = done("compare", *folders[:2], "--system", "bm25")
+    assert said.splitlines()[0].startswith("unseen_query bm25 ndcg@10: +0.") and "better" in said
+    assert json.loads(done("compare", *folders[:2], "--system", "bm25", "--json"))["unseen_query"]["system"] == "after"
+    assert "different test sets" in refused("compare", folders[0], folders[2])
+    assert "not a report" in refused("compare", folders[0], tmp_path)
+
+    assert "materialize the asset leaderboard" in refused("leaderboard", "--store", tmp_path)
+    for n, one in enumerate((first, better, other), 1):
+        append(tmp_path / "registry" / LEADERBOARD_FILE, leaderboard_rows(one, f"r{n}", "k", f"2026-01-0{n}T00:00:00"))
+    listed = done("leaderboard", "--store", tmp_path)
+    assert listed.count("test set") == 2 and listed.index("| r3 |") < listed.index("| r2 |") < listed.index("| r1 |")
+    chosen = ("leaderboard", "--store", tmp_path, "--test-set", first.data["test_hash"][:6])
+    assert "| r3 |" not in done(*chosen, "--metric", "r@100")
+    assert "no report of domain finance" in refused(*chosen, "--domain", "finance")

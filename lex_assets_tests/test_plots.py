@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lex_assets.plots import IntervalRow, bars, curves, forest, histogram, svg_data_uri_markdown
+from lex_assets.plots import IntervalRow, bars, curves, forest, heatmap, histogram, stacked, svg_data_uri_markdown
 
 ROWS = [IntervalRow("어댑터 <b>", 0.04, 0.01, 0.07, "better"), IntervalRow("BM25", -0.1, -math.inf, math.inf, "worse")]
 PLOTS = {
@@ -20,6 +20,13 @@ PLOTS = {
     "curves": curves({"loss": [(0, 4.0), (10, 1.0), (20, math.nan)]}, "손실", "step", {"chance": 4.8}),
     "curves point": curves({"metric": [(5, 0.3)]}),
     "histogram": histogram([0.0, 0.5, 1.0], {"정답": [1, 3], "오답": [3, 0], "빈": [0, 0]}),
+    "named ticks": curves({"r": [(0, 0.1), (1, 0.4)]}, x_names={0: "1", 1: "11-28"}),
+    "stacked": stacked(
+        {"가": {"x": 3, "y": 1}, "나": {"y": 0}}, {"x": "#111111", "y": "#222222"}, "몫", {"가": "75 %"}
+    ),
+    "heatmap": heatmap({"1 민법": [3, 0], "2 상법": [0, 0]}, ["1", "기타"], "혼동", right=[0, 1]),
+    "no parts": stacked({}, {}),
+    "no cells": heatmap({}, []),
     "nothing": curves({}),
     "no rows": forest([]),
     "no bars": bars({}),

@@ -1,6 +1,7 @@
 """The evaluation report, per domain: every system on the whole corpus, base against adapter against champion."""
 
 import dataclasses
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -10,33 +11,36 @@ import polars as pl
 
 from lex_assets.assets.assemble import SPLIT_HASH, domain_passages, split_hash_of
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
-from lex_assets.assets.describe import plot, stage_metadata, table_metadata
+from lex_assets.assets.describe import plot, preview, stage_metadata, table_metadata
 from lex_assets.assets.mining import mining_report
 from lex_assets.assets.progress import staged_progress_log
+from lex_assets.evaluation import history
+from lex_assets.evaluation.config import EvaluationConfig
 from lex_assets.evaluation.costs import COSTS, measure
-from lex_assets.evaluation.guards import GUARD_SCORES, Guard, domain_guards, folder_guard, score_guards
+from lex_assets.evaluation.guards import GUARD_SCORES, METRIC, Guard, domain_guards, folder_guard, score_guards
 from lex_assets.evaluation.report import HEADLINE, EvalReport, build_report, read_report
 from lex_assets.evaluation.seen import seen_by_base
 from lex_assets.evaluation.systems import SystemsConfig, sample_evaluation
 from lex_assets.registry.adapters import folder_hash
 from lex_assets.registry.candidate import Registry
+from lex_assets.registry.leaderboard import LEADERBOARD_FILE, history_with, leaderboard_rows
 from lex_assets.registry.published import evaluation_queries
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import Device, GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
-from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, RUN, frame_hash
+from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, RUN, LexError, frame_hash
 
-SystemsRun = run_config(SystemsConfig)
+EvaluationRun = run_config(EvaluationConfig)
 
 Tables = dict[str, pl.LazyFrame]
 
 
-@stage_asset(group="train", kinds={"torch"}, code_version="2", gpu=True)
+@stage_asset(group="train", kinds={"torch"}, code_version="3", gpu=True)
 def eval_report(
     context: dg.AssetExecutionContext,
-    config: SystemsRun,
+    config: EvaluationRun,
     store: StoreResource,
     models: BaseModelsResource,
     gpu: GpuResource,
@@ -49,7 +53,7 @@ def eval_report(
     reranker_adapter: dict[str, Any],
 ) -> dg.MaterializeResult:
     """기반과 어댑터의 비교 보고서. Every system on the whole corpus, both regimes, with intervals; one HTML file."""
-    domain, settings = context.partition_key, core_settings(config, SystemsConfig)
+    domain, settings = context.partition_key, core_settings(config, EvaluationConfig)
     labelled, synthetic = _collected(split), _collected(synthetic_qa)
     queries, qrels = evaluation_queries(labelled, synthetic, domain)
     queries = sample_evaluation(queries, settings.queries_per_set)
@@ -57,6 +61,7 @@ def eval_report(
     adapters = {"retriever": adapter_row(retriever_adapter), "reranker": adapter_row(reranker_adapter)}
     registry = Registry(store.registry)
     champion = rival(registry, domain, adapter_folders(store, adapters))
+    seeds = seed_folders(settings.seed_adapters)
     guards = _guards(domain, labelled, corpus, settings)
     seen = seen_by_base(queries, qrels, passages, models.trained_documents())
     mining = mining_report(hard_negative_triplets["report"].collect(), store)
@@ -65,6 +70,7 @@ def eval_report(
         "queries": frame_hash(queries, qrels)[:16],
         **{f"{kind}_base": identity for kind, identity in models.identities().items()},
         **{f"{kind}_adapter": row["weights_hash"][:16] for kind, row in adapters.items()},
+        **{name: folder_hash(folder)[:16] for name, folder in seeds.items()},
         **({"champion": champion.version} if champion else {}),
         "lexical": lexical.version(),
         **{f"guard_{guard.name}": guard.hash[:16] for guard in guards},
@@ -77,10 +83,10 @@ def eval_report(
         texts = corpus_texts(passages)
         index = lexical.build(domain, list(texts), list(texts.values()))
         with gpu.held() as device:
-            stacks = _stacks(device, models, adapter_folders(store, adapters), champion)
+            stacks = _stacks(device, models, adapter_folders(store, adapters), champion, seeds)
             progress = staged_progress_log(context.log)
             ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress, index)
-            models_of = [(stack.name, stack.encoder, stack.reranker) for stack in stacks]
+            models_of = [(stack.name, stack.encoder, stack.reranker) for stack in stacks if stack.name not in seeds]
             score_guards(guards, models_of, store.embeddings).write_parquet(folder / "guards.parquet")
             test = queries.filter(pl.col("set") == "test")
             costs = [measure(*one, test, passages, settings.rerank_depth, store.embeddings) for one in models_of]
@@ -88,12 +94,12 @@ def eval_report(
         ranked.runs.write_parquet(folder / "run.parquet", compression="zstd")
         fusions = {f"fusion_{system}": f"{f.method} {f.weight:.2f}" for system, f in ranked.fusions.items()}
         report = build_report(
-            domain, ranked.runs, queries, qrels, passages,
+            domain, ranked.runs, queries, qrels, passages, config=settings.report(),
             training=_training(store, adapters), mining=mining, provenance=provenance | fusions, seen_by_base=seen,
         )  # fmt: skip
         report.write(folder / "report")
 
-    stage = run_stage(store.stages, "eval_report", stage_key("2", settings.model_dump(), provenance), compute)
+    stage = run_stage(store.stages, "eval_report", stage_key("3", settings.model_dump(), provenance), compute)
     report = read_report(stage.path / "report")
     tables = {
         "headline": report.headline(),
@@ -113,7 +119,9 @@ def eval_report(
         metadata=table_metadata(HEADLINE, tables["headline"], partitioned=True)
         | stage_metadata(stage, store.path)
         | {SPLIT_HASH: split_hash_of(split)}
-        | _shown(report, stage.path / "report" / "report.html"),
+        | _shown(report, stage.path / "report" / "report.html")
+        | {"비용 · cost": preview(tables["costs"]), "보호 집합 · guards": _guard_means(tables["guards"])}
+        | _history(store, report, adapters),
     )
 
 
@@ -148,6 +156,15 @@ def rival(registry: Registry, domain: str, candidate: tuple[Path, Path]) -> Riva
     return Rival(registry.champions.data_version(domain), folders)
 
 
+def seed_folders(given: tuple[str, ...]) -> dict[str, Path]:
+    """Stack name (seed2, seed3, …) → adapter folder. Raises LexError for a folder that is no adapter."""
+    folders = {f"seed{n}": Path(folder) for n, folder in enumerate(given, start=2)}
+    for folder in folders.values():
+        if not (folder / "adapter_config.json").is_file():
+            raise LexError(f"seed_adapters: {folder} holds no adapter; give the folder that training wrote")
+    return folders
+
+
 def adapter_row(tables: Tables) -> dict[str, Any]:
     """The one row of an adapter asset's table."""
     return ADAPTERS.validate(tables["adapter"].collect()).row(0, named=True)
@@ -159,12 +176,17 @@ def adapter_folders(store: StoreResource, adapters: dict[str, dict[str, Any]]) -
 
 
 def _stacks(
-    device: Device, models: BaseModelsResource, candidate: tuple[Path, Path], champion: Rival | None
+    device: Device,
+    models: BaseModelsResource,
+    candidate: tuple[Path, Path],
+    champion: Rival | None,
+    seeds: dict[str, Path],
 ) -> list[Any]:
     from lex_assets.evaluation.systems import Stack
 
     stacks = [Stack("base", *models.load(device)), Stack("adapter", *models.load(device, candidate))]
-    return [*stacks, Stack("champion", *models.load(device, champion.folders))] if champion else stacks
+    stacks += [Stack("champion", *models.load(device, champion.folders))] if champion else []
+    return stacks + [Stack(name, *models.load(device, (folder, candidate[1]))) for name, folder in seeds.items()]
 
 
 def _training(store: StoreResource, adapters: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -173,8 +195,28 @@ def _training(store: StoreResource, adapters: dict[str, dict[str, Any]]) -> dict
 
 
 def _shown(report: EvalReport, page: Path) -> dict[str, Any]:
+    """The same tables and plots as on the page."""
     return {
         "보고서 · report": dg.MetadataValue.path(str(page)),
-        "요약 · summary": dg.MetadataValue.md(report.to_markdown()),
+        **{title: dg.MetadataValue.md(text) for title, text in report.tables().items()},
         **{title: plot(svg) for title, svg in report.plots().items()},
     }
+
+
+def _guard_means(guards: pl.DataFrame) -> dg.MetadataValue:
+    means = guards.group_by("guard", "part", "system").agg(pl.col(METRIC).mean(), pl.len().alias("n"))
+    return preview(means.sort("guard", "part", "system"), means.height)
+
+
+def _history(store: StoreResource, report: EvalReport, adapters: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """This report after the earlier ones on the same frozen test set."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    rows = history_with(store.registry / LEADERBOARD_FILE, leaderboard_rows(report, *adapter_names(adapters), now))
+    shown = {"역사 · history": dg.MetadataValue.md("\n".join(history.lines(rows)))}
+    return shown | {title: plot(svg) for title, svg in history.plots(rows).items()} if len(rows) else {}
+
+
+def adapter_names(adapters: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    """How the leaderboard calls the retriever and the reranker adapter."""
+    retriever, reranker = (adapters[kind]["weights_hash"][:16] for kind in ("retriever", "reranker"))
+    return retriever, reranker

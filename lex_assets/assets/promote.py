@@ -7,11 +7,19 @@ import dagster as dg
 import polars as pl
 
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
-from lex_assets.assets.describe import table_metadata
-from lex_assets.assets.evaluate import adapter_row
+from lex_assets.assets.describe import plot, table_metadata
+from lex_assets.assets.evaluate import adapter_names, adapter_row
+from lex_assets.evaluation import history
 from lex_assets.evaluation.report import read_report
 from lex_assets.registry.candidate import UNDECIDED, Registry
-from lex_assets.registry.leaderboard import LEADERBOARD, append, leaderboard_rows
+from lex_assets.registry.leaderboard import (
+    LEADERBOARD,
+    LEADERBOARD_FILE,
+    PAGE_FILE,
+    append,
+    leaderboard_rows,
+    write_page,
+)
 from lex_assets.registry.promotion import Decision, GateConfig
 from lex_assets.registry.published import candidate_from
 from lex_assets.resources.store import StoreResource
@@ -70,7 +78,7 @@ def _champion_result(
     )
 
 
-@stage_asset(group="train", kinds={"polars"}, code_version="1", partitioned=False)
+@stage_asset(group="train", kinds={"polars"}, code_version="2", partitioned=False)
 def leaderboard(
     store: StoreResource,
     eval_report: dict[str, Any],
@@ -78,15 +86,27 @@ def leaderboard(
     reranker_adapter: dict[str, Any],
 ) -> dg.MaterializeResult:
     """모든 보고서의 성적표(시간순). Every report's headline over time; only rows of the same test set compare."""
-    table = LEADERBOARD.frame([])
+    path, table = store.registry / LEADERBOARD_FILE, LEADERBOARD.frame([])
     for domain, tables in sorted(eval_report.items()):
         report = read_report(store.path / tables["report"].collect().item(0, "path"))
-        names = [
-            adapter_row(adapters[domain])["weights_hash"][:16] for adapters in (retriever_adapter, reranker_adapter)
-        ]
+        adapters = {"retriever": retriever_adapter[domain], "reranker": reranker_adapter[domain]}
+        names = adapter_names({kind: adapter_row(found) for kind, found in adapters.items()})
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        rows = leaderboard_rows(report, names[0], names[1], now)
-        table = append(store.registry / "leaderboard.parquet", rows)
+        table = append(path, leaderboard_rows(report, *names, now))
+    write_page(path.with_name(PAGE_FILE), table)
     return dg.MaterializeResult(
-        value={"leaderboard": table}, metadata=table_metadata(LEADERBOARD, table, partitioned=False)
+        value={"leaderboard": table},
+        metadata=table_metadata(LEADERBOARD, table, partitioned=False)
+        | {"성적표 · page": dg.MetadataValue.path(str(path.with_name(PAGE_FILE)))}
+        | _histories(table),
     )
+
+
+def _histories(table: pl.DataFrame) -> dict[str, Any]:
+    """A table and plots per domain and test set."""
+    found: dict[str, Any] = {}
+    for domain, test_hash, rows in history.by_test_set(table):
+        name = f"{domain} {test_hash[:8]}"
+        found[name] = dg.MetadataValue.md("\n".join(history.lines(rows)))
+        found |= {f"{name} {title}": plot(svg) for title, svg in history.plots(rows).items()}
+    return found

@@ -8,6 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from lex_assets.evaluation.errors import first_results
+from lex_assets.evaluation.units import parent_table
+
 Segments = list[tuple[str, bool]]
 
 EXCERPT_CHARACTERS = 240
@@ -58,10 +61,11 @@ def won_and_lost(
     count: int = 5,
     ranked: int = 3,
 ) -> dict[str, list[dict[str, Any]]]:
-    """{"won": [...], "lost": [...]}, largest difference first.
+    """The `count` queries that `system` won and lost most, each with its gold, both rankings, where the first gold stands in
+    them and what kind of result comes first.
 
     Args:
-        paired: (query_id, baseline, system): the metric of the two sides.
+        paired: (query_id, baseline, system), scores of the two.
         run: the two sides' rankings, `system` being "baseline" or "system".
     """
     changed = paired.with_columns(difference=pl.col("system") - pl.col("baseline"))
@@ -69,8 +73,9 @@ def won_and_lost(
         changed.filter(pl.col("difference") > 0).sort(["difference", "query_id"], descending=[True, False]).head(count)
     )
     lost = changed.filter(pl.col("difference") < 0).sort("difference", "query_id").head(count)
-    shown = pl.concat([won, lost])["query_id"].to_list()
-    book = _Book(run.filter(pl.col("query_id").is_in(shown)), queries, qrels, corpus, ranked)
+    shown = pl.concat([won, lost]).select("query_id")
+    run, queries, qrels = (frame.join(shown, on="query_id", how="semi") for frame in (run, queries, qrels))
+    book = _Book(run, queries, qrels, corpus, ranked)
     return {name: [book.case(row) for row in rows.to_dicts()] for name, rows in (("won", won), ("lost", lost))}
 
 
@@ -80,48 +85,69 @@ class _Book:
     def __init__(
         self, run: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, ranked: int
     ) -> None:
-        ids = run["query_id"].unique()
-        self.queries = {
-            row["query_id"]: row for row in queries.filter(pl.col("query_id").is_in(ids.to_list())).to_dicts()
-        }
-        gold = qrels.filter(pl.col("query_id").is_in(ids.to_list()) & (pl.col("grade") > 0))
-        self.gold: dict[str, list[str]] = {}
-        for row in gold.sort(["grade", "passage_id"], descending=[True, False]).to_dicts():
-            self.gold.setdefault(row["query_id"], []).append(row["passage_id"])
-        self.ranked: dict[tuple[str, str], list[str]] = {}
-        for row in run.filter(pl.col("rank") <= ranked).sort("rank").to_dicts():
-            self.ranked.setdefault((row["system"], row["query_id"]), []).append(row["passage_id"])
-        used = {p for ps in self.gold.values() for p in ps} | {p for ps in self.ranked.values() for p in ps}
-        kept = corpus.filter(pl.col("passage_id").is_in(list(used)) | pl.col("parent_id").is_in(list(used)))
+        self.queries = {row["query_id"]: row for row in queries.to_dicts()}
+        labels = qrels.filter(pl.col("grade") > 0).sort(["grade", "passage_id"], descending=[True, False])
+        self.gold = _listed(labels, ["query_id"])
+        self.ranked = _listed(run.filter(pl.col("rank") <= ranked).sort("rank"), ["system", "query_id"])
+        self.first_gold = _first_gold(run, labels, corpus)
+        self.kinds = {(s, q): kind for s, q, kind, *_ in first_results(run, labels, corpus).iter_rows()}
+        used = {p for found in (self.gold, self.ranked) for ids in found.values() for p in ids}
+        used |= {passage_id for _, passage_id in self.first_gold.values()}
+        kept = corpus.filter(pl.col("passage_id").is_in(sorted(used)) | pl.col("parent_id").is_in(sorted(used)))
         rows = kept.sort("passage_id").to_dicts()
         self.passages = {row["parent_id"]: row for row in reversed(rows)} | {row["passage_id"]: row for row in rows}
 
     def case(self, row: dict[str, Any]) -> dict[str, Any]:
         query_id = row["query_id"]
-        query = self.queries[query_id]
-        gold = self.gold.get(query_id, [])
-        relevant = {self.passages[p]["parent_id"] for p in gold}
+        query, gold = self.queries[query_id], self.gold.get((query_id,), [])
         return {
-            "query_id": query_id,
-            "origin": query["origin"],
-            "text": query["text"],
-            "baseline": round(row["baseline"], 4),
-            "system": round(row["system"], 4),
+            **{name: query[name] for name in ("query_id", "origin", "regime", "text")},
             "gold_count": len(gold),
-            "gold": self._shown(gold[:2], query["text"], relevant),
-            "baseline_ranking": self._shown(self.ranked.get(("baseline", query_id), []), query["text"], relevant),
-            "system_ranking": self._shown(self.ranked.get(("system", query_id), []), query["text"], relevant),
+            "gold": self._shown(gold[:2], query_id),
+            "baseline": self._side("baseline", query_id, row["baseline"]),
+            "system": self._side("system", query_id, row["system"]),
         }
 
-    def _shown(self, ids: Iterable[str], query: str, relevant: set[str]) -> list[dict[str, Any]]:
-        rows = [self.passages[one] for one in ids]
+    def _side(self, side: str, query_id: str, score: float) -> dict[str, Any]:
+        """One system's ranking: its first passages, and the first gold where that stands below them."""
+        ids = self.ranked.get((side, query_id), [])
+        rank, passage_id = self.first_gold.get((side, query_id), (None, ""))
+        below = [passage_id] if rank is not None and rank > len(ids) else []
+        return {
+            "score": round(score, 4),
+            "kind": self.kinds[side, query_id],
+            "gold_rank": rank,
+            "ranking": self._shown(ids, query_id),
+            "below": self._shown(below, query_id),
+        }
+
+    def _shown(self, ids: Iterable[str], query_id: str) -> list[dict[str, Any]]:
+        relevant = {self.passages[p]["parent_id"] for p in self.gold.get((query_id,), [])}
+        text = self.queries[query_id]["text"]
         return [
             {
                 "passage_id": row["passage_id"],
                 "citation": row["citation"],
                 "context": row["context"],
                 "relevant": row["parent_id"] in relevant,
-                "segments": highlight(excerpt(row["text"]), query),
+                "segments": highlight(excerpt(row["text"]), text),
             }
-            for row in rows
+            for row in (self.passages[one] for one in ids)
         ]
+
+
+def _listed(frame: pl.DataFrame, key: list[str]) -> dict[tuple[str, ...], list[str]]:
+    """Passage ids per key, in row order."""
+    grouped = frame.group_by(key, maintain_order=True).agg("passage_id")
+    return {tuple(row[:-1]): row[-1] for row in grouped.iter_rows()}
+
+
+def _first_gold(
+    run: pl.DataFrame, labels: pl.DataFrame, corpus: pl.DataFrame
+) -> dict[tuple[str, str], tuple[int, str]]:
+    """(side, query) → (rank, passage) of the first result whose article is relevant, where there is one."""
+    table = parent_table(corpus)
+    relevant = labels.join(table, on="passage_id").select("query_id", "parent_id").unique()
+    hits = run.join(table, on="passage_id").join(relevant, on=["query_id", "parent_id"], how="semi").sort("rank")
+    first = hits.unique(["system", "query_id"], keep="first", maintain_order=True)
+    return {(s, q): (rank, p) for s, q, rank, p in first.select("system", "query_id", "rank", "passage_id").iter_rows()}

@@ -1,6 +1,6 @@
 """Ranking metrics, per query and vectorised: what a run is worth against graded labels.
 
-Here: NDCG (graded and binary), MRR, Recall, Hit, MAP, Precision, R-precision and the judged share, at passage level or at
+Here: NDCG (graded and binary), MRR, Recall, Hit, MAP, Precision, R-precision and what is judged, at passage level or at
 parent level (the article, decision or context). Every metric depends only on where the labelled items stand, so all that
 happens here are sums over that small table (`placing`). Not here: whether a difference means anything (`significance`), or
 how a run came about (`retrieval`).
@@ -105,16 +105,17 @@ _SCORERS: dict[str, Callable[[_Hits, int], np.ndarray]] = {
     "map": lambda hits, k: hits.within(k, hits.nth / hits.position) / hits.totals,
     "p": lambda hits, k: hits.within(k) / k,
 }
+_JUDGED = ("judged", "unjudged")
 _ALIASES = {"recall": "r", "rr": "mrr", "success": "hit", "ap": "map", "precision": "p"}
 
 
 def parse_metric(text: str) -> Metric:
-    """`"ndcg@10"` → Metric("ndcg", 10). Names: ndcg, bndcg (binary gains), mrr, r, hit, map, p, judged
-    (the share of the first k that has any label), each with @k, and rprec; recall, rr,
-    success, ap and precision are other spellings. Raises EvaluationError."""
+    """`"ndcg@10"` → Metric("ndcg", 10). Names: ndcg, bndcg (binary gains), mrr, r, hit, map, p, judged (the share of the first
+    k that has any label), unjudged (the number of the first k without one), each with @k, and rprec; recall, rr, success, ap
+    and precision are other spellings. Raises EvaluationError."""
     match = re.fullmatch(r"([a-z]+)(?:@([1-9]\d*))?", text.strip().lower())
     name = _ALIASES.get(match[1], match[1]) if match else ""
-    known = [*_SCORERS, "judged", "rprec"]
+    known = [*_SCORERS, *_JUDGED, "rprec"]
     if match is None or name not in known or (name == "rprec") != (match[2] is None):
         raise EvaluationError(
             f"metric {text!r} is unknown; write one of {', '.join(known)} with a cutoff, like ndcg@10"
@@ -124,7 +125,7 @@ def parse_metric(text: str) -> Metric:
 
 def metric_names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
     """Every metric at every cutoff, and R-precision."""
-    return [f"{name}@{k}" for name in (*_SCORERS, "judged") for k in cutoffs] + ["rprec"]
+    return [f"{name}@{k}" for name in (*_SCORERS, *_JUDGED) for k in cutoffs] + ["rprec"]
 
 
 def rank_by_score(run: pl.DataFrame) -> pl.DataFrame:
@@ -188,15 +189,16 @@ def _refuse_run(run: pl.DataFrame, qrels: pl.DataFrame, parents: Parents | None,
 def _score(metric: Metric, hits: _Hits, placed: Placed) -> pl.Series:
     if metric.k is None:
         return pl.Series(_r_precision(hits))
-    if metric.name == "judged":
-        return pl.Series(_judged(placed, metric.k))
+    if metric.name in _JUDGED:
+        judged, retrieved = _judged(placed, metric.k)
+        return pl.Series(judged / retrieved.clip(1) if metric.name == "judged" else (retrieved - judged).astype(float))
     return pl.Series(_SCORERS[metric.name](hits, metric.k))
 
 
-def _judged(placed: Placed, k: int) -> np.ndarray:
-    """Share of the first k (or of what was retrieved, when less) that has any label."""
+def _judged(placed: Placed, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(those of the first k that have any label, those of the first k that were retrieved), per row."""
     judged = np.bincount(placed.row[placed.position <= k], minlength=placed.rows.height)
-    return judged / np.clip(placed.retrieved, 1, k)
+    return judged, placed.retrieved.clip(max=k)
 
 
 def _nth(row: np.ndarray) -> np.ndarray:

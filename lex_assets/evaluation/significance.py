@@ -277,6 +277,13 @@ def agree(comparisons: Sequence[Comparison]) -> Outcome:
     return verdicts.pop() if len(verdicts) == 1 else "insufficient"
 
 
+def agreeing(one: Comparison, seeds: Sequence[Comparison]) -> Comparison:
+    """`one` as it stands when its other training seeds say the same, else insufficient evidence."""
+    if agree([one, *seeds]) == one.verdict:
+        return one
+    return replace(one, verdict="insufficient", reason="seeds_disagree")
+
+
 def _paired(
     scores: pl.DataFrame, baseline: str, system: str, metric: str, clusters: pl.DataFrame | None
 ) -> pl.DataFrame:
@@ -342,6 +349,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "few_clusters": ("독립된 질의 묶음이 너무 적음", "too few independent query groups"),
     "interval_holds_zero": ("신뢰구간이 0을 포함함", "the interval includes zero"),
     "p_above_alpha": ("다중비교 보정 후 유의하지 않음", "not significant after Holm's correction"),
+    "seeds_disagree": ("학습 시드에 따라 판정이 다름", "the training seeds do not agree"),
     "below_margin": ("유의하지만 기준폭보다 작음", "significant, but smaller than the margin"),
 }
 """What `Comparison.reason` says, in Korean and English."""

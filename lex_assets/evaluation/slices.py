@@ -1,13 +1,13 @@
-"""Where a system is better and where it is worse: properties of a query, and of its first wrong answer.
+"""Where a system is better and where it is worse: properties of a query.
 
-Here: the slices of the report and the groups of errors. Slices are exploratory: their p-values are corrected together
+Slices are exploratory: their p-values are corrected together
 and a slice below the minimum is hidden, never averaged into another.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import polars as pl
 
@@ -18,14 +18,6 @@ SLICE_LABELS: dict[str, tuple[str, str]] = {
     "seen": ("학습에서 본 정답", "gold seen in training"),
     "boilerplate": ("상투적으로 인용되는 조문", "boilerplate citation"),
     "law": ("법령", "law"),
-}
-ERROR_LABELS: dict[str, tuple[str, str]] = {
-    "correct": ("맞힘", "correct"),
-    "sibling": ("같은 조문의 다른 부분", "another part of the right article"),
-    "article": ("같은 법령의 다른 조문", "right law, wrong article"),
-    "family": ("같은 법령군(법·시행령)", "right family, wrong law"),
-    "document": ("다른 문서", "wrong document"),
-    "nothing": ("결과 없음", "nothing retrieved"),
 }
 _LONGEST_LISTED_LAWS = 8
 
@@ -92,40 +84,3 @@ def slice_sizes(slices: pl.DataFrame, minimum: int) -> tuple[pl.DataFrame, int]:
     )
     shown = frequent.filter(pl.col("n") >= minimum)
     return shown, divided.height - shown.height
-
-
-def error_groups(run: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
-    """(system, kind, n): what stands first in each ranking, for the queries of `qrels`; kinds as in `ERROR_LABELS`."""
-    places = corpus.select("passage_id", "parent_id", "doc_id", "family").sort("passage_id")
-    whole = places.unique("parent_id", keep="first", maintain_order=True).with_columns(passage_id="parent_id")
-    known = pl.concat([places, whole.join(places, on="passage_id", how="anti")])
-    gold = (
-        qrels.filter(pl.col("grade") > 0).join(known, on="passage_id").group_by("query_id").agg(pl.exclude("query_id"))
-    )
-    first = run.filter(pl.col("rank") == pl.col("rank").min().over("system", "query_id")).join(known, on="passage_id")
-    every = run.select("system").unique().join(gold, how="cross")
-    placed = every.join(
-        first.select("system", "query_id", *_PLACES), on=["system", "query_id"], how="left", suffix="_top"
-    )
-    return placed.with_columns(kind=_kind()).group_by("system", "kind").len("n").sort("system", "kind")
-
-
-_PLACES = ("passage_id", "parent_id", "doc_id", "family")
-
-
-def _kind() -> pl.Expr:
-    """The closest relation between the first result and the gold."""
-    shared: Callable[[str], pl.Expr] = lambda name: pl.col(f"{name}_top").is_in(pl.col(name))  # noqa: E731
-    return (
-        pl.when(pl.col("passage_id_top").is_null())
-        .then(pl.lit("nothing"))
-        .when(shared("passage_id"))
-        .then(pl.lit("correct"))
-        .when(shared("parent_id"))
-        .then(pl.lit("sibling"))
-        .when(shared("doc_id"))
-        .then(pl.lit("article"))
-        .when(shared("family"))
-        .then(pl.lit("family"))
-        .otherwise(pl.lit("document"))
-    )

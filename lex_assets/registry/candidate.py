@@ -6,7 +6,7 @@ Here: which systems, queries and guards the gate is given. Not here: the conditi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lex_assets.evaluation.metrics import per_query
 from lex_assets.evaluation.seen import seen_by_base
 from lex_assets.evaluation.significance import Comparison, compare
 from lex_assets.evaluation.slices import query_slices, trained_parents
+from lex_assets.evaluation.tested import is_seed
 from lex_assets.registry.adapters import AdapterStore, folder_hash
 from lex_assets.registry.champion import Champion, ChampionRegistry, Manifest
 from lex_assets.registry.code import code_hash
@@ -125,11 +126,11 @@ class Registry:
         return self.champions.promote(manifest, expected, decision.summary())
 
 
-def judge(candidate: Candidate, config: GateConfig | None = None, seeds: Sequence[Comparison] = ()) -> Decision | None:
+def judge(candidate: Candidate, config: GateConfig | None = None) -> Decision | None:
     """What the gate says of a candidate; None without promotion queries.
 
     Human queries of the promotion set that the base has not seen decide: unseen queries are the comparison, and their
-    origins, laws, … the slices; unseen laws and the guard sets must not be lost. seeds: see `promotion.gate`.
+    origins, laws, … the slices; unseen laws and the guard sets must not be lost; other training seeds must say the same.
     """
     config = config or GateConfig()
     human = _promotion_queries(candidate)
@@ -146,11 +147,17 @@ def judge(candidate: Candidate, config: GateConfig | None = None, seeds: Sequenc
         config,
         slices={name: _compare(scores, part, systems) for name, part in members.items()},
         guards=guards | _guards(candidate),
-        seeds=seeds,
+        seeds=[_compare(scores, headline, (systems[0], served)) for served in _served_seeds(candidate.run)],
         latency_ms=candidate.latency_ms,
         size_bytes=candidate.pair.size_bytes,
         licences=candidate.pair.licences,
     )
+
+
+def _served_seeds(run: pl.DataFrame) -> list[str]:
+    """Served systems of the candidate's other training seeds."""
+    stacks = {name.partition("_")[0] for name in run["system"].unique() if is_seed(name)}
+    return [SERVED.format(stack) for stack in sorted(stacks)]
 
 
 def _promotion_queries(candidate: Candidate) -> pl.DataFrame:

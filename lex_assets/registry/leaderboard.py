@@ -12,8 +12,12 @@ from pathlib import Path
 import polars as pl
 from filelock import FileLock, Timeout
 
+from lex_assets.evaluation.history import board
 from lex_assets.evaluation.report import HEADLINE, EvalReport
 from lex_assets.schemas import Column, LexError, TableSchema
+
+LEADERBOARD_FILE, PAGE_FILE = "leaderboard.parquet", "leaderboard.html"
+"""Below the registry's folder: the table, and the page that is drawn from it."""
 
 LEADERBOARD = TableSchema(
     "leaderboard",
@@ -64,6 +68,22 @@ def append(path: Path, rows: pl.DataFrame, lock_timeout_s: float = 30.0) -> pl.D
     except OSError as error:
         raise LexError(f"{path}: cannot write ({error.strerror or error}); make the folder writable") from error
     return table
+
+
+def history_with(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` of one report after those of earlier reports on the same test set, from the file at `path` where there is one."""
+    table = merge([*([read(path)] if path.exists() else []), rows])
+    return history(table, rows.item(0, "domain"), rows.item(0, "test_hash")) if len(rows) else table
+
+
+def write_page(path: Path, table: pl.DataFrame) -> None:
+    """Draws the table at `path`, beside and renamed. Raises LexError when it cannot be written."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(board(table), encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise LexError(f"{path}: cannot write ({error.strerror or error}); make the folder writable") from error
 
 
 def read(path: Path) -> pl.DataFrame:

@@ -104,7 +104,7 @@ def test_binary_ndcg_is_ndcg_of_labels_without_grades(seed: int) -> None:
 
 def test_every_metric_at_every_cutoff_has_a_name_that_parses() -> None:
     names = metric_names()
-    assert len(set(names)) == len(names) == 8 * len(CUTOFFS) + 1
+    assert len(set(names)) == len(names) == 9 * len(CUTOFFS) + 1
     assert [str(parse_metric(name)) for name in names] == names
 
 

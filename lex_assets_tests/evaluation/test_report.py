@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -10,14 +11,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lex_assets.evaluation.metrics import per_query, summarise
+from lex_assets.evaluation.across import check_comparable, compare_reports
+from lex_assets.evaluation.config import EvaluationConfig
+from lex_assets.evaluation.metrics import metric_names, per_query, summarise
 from lex_assets.evaluation.refusals import EvaluationError
 from lex_assets.evaluation.report import (
     HEADLINE,
     EvalReport,
     ReportConfig,
     build_report,
-    check_comparable,
     headline_table,
     read_report,
 )
@@ -39,7 +41,7 @@ def human_test(regime: str) -> pl.DataFrame:
 def test_the_headline_is_the_mean_over_human_test_queries_of_each_regime(report: EvalReport) -> None:
     asked, qrels = made_up.queries()
     table = report.headline()
-    assert table.columns == HEADLINE.names and table.height == 16
+    assert table.columns == HEADLINE.names and table.height == 18
     for regime in ("unseen_query", "unseen_law"):
         own = human_test(regime)
         run = made_up.runs(asked, qrels).join(own, on="query_id", how="semi")
@@ -57,7 +59,7 @@ def test_the_headline_is_the_mean_over_human_test_queries_of_each_regime(report:
 def test_adapters_are_compared_with_their_own_base(report: EvalReport) -> None:
     pairs = dict(report.headline().select("system", "baseline").iter_rows())
     assert pairs["adapter_dense"] == "base_dense" and pairs["adapter_hybrid_rerank"] == "base_hybrid_rerank"
-    assert pairs["base_dense"] is None and pairs["oracle"] is None and pairs["bm25"] == "base_dense"
+    assert pairs["base_dense"] is None and pairs["adapter_oracle"] is None and pairs["bm25"] == "base_dense"
 
 
 def test_a_champion_in_use_is_compared_with_its_base_and_with_the_candidate() -> None:
@@ -73,7 +75,42 @@ def test_a_champion_in_use_is_compared_with_its_base_and_with_the_candidate() ->
 
 def test_no_system_beats_the_ceiling_of_its_candidates(report: EvalReport) -> None:
     scores = {r["system"]: json.loads(r["scores"])["ndcg@10"] for r in report.headline().to_dicts()}
-    assert scores["oracle"] >= max(scores["adapter_hybrid"], scores["adapter_hybrid_rerank"])
+    for stack in ("base", "adapter"):
+        assert scores[f"{stack}_oracle"] >= max(scores[f"{stack}_hybrid"], scores[f"{stack}_hybrid_rerank"])
+
+
+def test_a_ceiling_sees_as_many_candidates_as_the_reranker() -> None:
+    settings = EvaluationConfig(rerank_depth=1).report()
+    found = made_up.report(dataclasses.replace(settings, comparison=made_up.FAST.comparison))
+    scores = {r["system"]: json.loads(r["scores"]) for r in found.headline().to_dicts()}
+    assert scores["adapter_oracle"]["hit@100"] == pytest.approx(scores["adapter_hybrid"]["hit@1"])
+    assert "후보 1개를 완벽하게" in found.to_html()
+
+
+def test_every_metric_is_there_by_article_and_by_passage(report: EvalReport) -> None:
+    row = report.data["regimes"][0]["rows"][0]
+    assert set(metric_names()) <= set(row["scores"]) == set(row["passage_scores"])
+    assert row["scores"]["hit@10"] >= row["passage_scores"]["hit@10"]
+    own = human_test("unseen_query")
+    for unit, key in (("parent", "scores"), ("passage", "passage_scores")):
+        kept = report.scores.filter(pl.col("unit") == unit, pl.col("system") == row["system"])
+        mean = kept.join(own, on="query_id", how="semi")["map@5"].mean()
+        assert row[key]["map@5"] == pytest.approx(mean, abs=1e-6)
+    assert report.to_html().count("새 질의, 단락 단위") == 1 and "| 미판정 수@10 |" in report.to_markdown()
+
+
+def test_an_adapter_is_better_only_when_its_seeds_agree() -> None:
+    asked, qrels = made_up.queries()
+    seeds = {f"{seed}_{mode}": q for seed, q in (("seed2", 0.6), ("seed3", 0.2)) for mode in ("dense", "hybrid")}
+    quality = {name: q for name, q in made_up.QUALITY.items() if not name.endswith("rerank")}
+    alone, with_seeds = (made_up.report(run=made_up.runs(asked, qrels, q)) for q in (quality, quality | seeds))
+    part = with_seeds.data["regimes"][0]
+    assert [row["system"] for row in part["seeds"]] == list(seeds) and part["n_seeds"] == 3
+    assert alone.headline().filter(system="adapter_dense")["verdict"][0] == "better"
+    claim = next(row for row in part["rows"] if row["system"] == "adapter_dense")
+    assert (claim["verdict"], claim["reason"]) == ("insufficient", "seeds_disagree")
+    assert not any(row["system"].startswith("seed") for row in part["rows"])
+    assert "학습 시드 3개가 모두" in with_seeds.to_html()
 
 
 def test_synthetic_queries_stand_apart(report: EvalReport) -> None:
@@ -188,8 +225,13 @@ def test_queries_that_the_base_has_seen_are_marked_and_left_out(report: EvalRepo
     seen = human_test("unseen_query")["query_id"].to_list()[:5]
     marked = made_up.report(seen_by_base=seen)
     assert marked.data["regimes"][0]["n"] == report.data["regimes"][0]["n"] - 5
-    assert "시험 질의 5개는 모든 수치에서 뺐습니다" in marked.to_html()
-    assert not set(marked.scores["query_id"]) & set(seen)
+    assert "시험 질의 5개는 표시해 두고 다른 모든 수치에서 뺐습니다" in marked.to_html()
+    apart = marked.data["seen_by_base"]
+    assert apart["queries"] == seen and apart["human"] == 5
+    flagged = marked.scores.filter("seen_by_base", system="bm25", unit="parent")
+    assert set(flagged["query_id"]) == set(seen)
+    assert apart["scores"]["bm25"] == pytest.approx(flagged["ndcg@10"].mean(), abs=1e-6)
+    assert report.data["seen_by_base"] == {"queries": [], "human": 0, "scores": {}}
 
 
 def test_unanswered_queries_count_as_zero_and_are_said(report: EvalReport) -> None:
@@ -206,7 +248,23 @@ def test_unanswered_queries_count_as_zero_and_are_said(report: EvalReport) -> No
 def test_different_test_sets_are_not_compared(report: EvalReport) -> None:
     check_comparable(report.data, made_up.report().data)
     with pytest.raises(EvaluationError, match="different test sets"):
-        check_comparable(report.data, made_up.report(seen_by_base=human_test("unseen_query")["query_id"][:1]).data)
+        compare_reports(
+            report, made_up.report(seen_by_base=human_test("unseen_query")["query_id"][:1]), "bm25", "mrr@5"
+        )
+
+
+def test_a_system_is_compared_over_two_reports_of_one_test_set(report: EvalReport) -> None:
+    asked, qrels = made_up.queries()
+    later = made_up.report(run=made_up.runs(asked, qrels, made_up.QUALITY | {"adapter_dense": 0.95}))
+    found = compare_reports(report, later, "adapter_dense", "ndcg@10")
+    assert list(found) == ["unseen_query", "unseen_law"] and found["unseen_query"].verdict == "better"
+    means = later.headline().filter(system="adapter_dense", regime="unseen_query")["scores"][0]
+    assert found["unseen_query"].system_mean == pytest.approx(json.loads(means)["ndcg@10"], abs=1e-6)
+    assert compare_reports(report, report, "bm25", "r@10")["unseen_query"].reason == "identical"
+    with pytest.raises(EvaluationError, match="no system 'x' in the report; choose from adapter_dense"):
+        compare_reports(report, later, "x", "ndcg@10")
+    with pytest.raises(EvaluationError, match="metric ndcg@7 was not computed"):
+        compare_reports(report, later, "bm25", "ndcg@7")
 
 
 def test_input_that_cannot_be_reported_is_refused() -> None:
@@ -221,8 +279,13 @@ def test_input_that_cannot_be_reported_is_refused() -> None:
 
 def test_slices_below_the_minimum_are_hidden_and_counted() -> None:
     few = made_up.report(ReportConfig(comparison=made_up.FAST.comparison, min_slice=10_000))
-    assert few.data["slices"]["rows"] == [] and few.data["slices"]["hidden"] > 0
+    assert [(part["rows"], part["hidden"] > 0) for part in few.data["slices"]["parts"]] == [([], True), ([], True)]
     assert "10000개 이상인 조각이 없습니다" in few.to_html()
+
+
+def test_slices_are_of_one_regime(report: EvalReport) -> None:
+    for part in report.data["slices"]["parts"]:
+        assert part["rows"] and all(row["n"] <= human_test(part["regime"]).height for row in part["rows"])
 
 
 def test_cases_show_gold_and_both_rankings(report: EvalReport) -> None:
@@ -230,17 +293,38 @@ def test_cases_show_gold_and_both_rankings(report: EvalReport) -> None:
     assert len(cases["won"]) == len(cases["lost"]) == 5
     for kind, sign in (("won", 1), ("lost", -1)):
         for case in cases[kind]:
-            assert (case["system"] - case["baseline"]) * sign > 0 and case["origin"] != "synthetic"
+            sides = case["baseline"], case["system"]
+            assert (sides[1]["score"] - sides[0]["score"]) * sign > 0 and case["origin"] != "synthetic"
             assert case["gold"] and all(p["relevant"] for p in case["gold"])
-            assert len(case["baseline_ranking"]) == len(case["system_ranking"]) == 3
+            for side in sides:
+                assert len(side["ranking"]) == 3 and bool(side["below"]) == (side["gold_rank"] > 3)
+                first = next((n for n, p in enumerate(side["ranking"], 1) if p["relevant"]), side["gold_rank"])
+                assert first == side["gold_rank"] and all(p["relevant"] for p in side["below"])
+                assert (side["kind"] in ("correct", "sibling")) == (side["gold_rank"] == 1)
 
 
-def test_markdown_has_every_system_and_plots_embed(report: EvalReport) -> None:
+def test_errors_are_counted_per_regime(report: EvalReport) -> None:
+    for part in report.data["failures"]["parts"]:
+        own = human_test(part["regime"]).height
+        assert {sum(kinds.values()) for kinds in part["kinds"].values()} == {own}
+        assert "adapter_oracle" not in part["kinds"] and set(part["confusion"]) == {"base_dense", "adapter_dense"}
+
+
+def test_markdown_has_every_table_and_plots_embed(report: EvalReport) -> None:
     text = report.to_markdown(plots=True)
-    assert text.count("어댑터 혼합 + 재순위 · adapter, hybrid + reranker |") == 2
+    assert all(f"## {title}" in text for title in report.tables())
     assert text.count("data:image/svg+xml;base64,") == len(report.plots())
-    rows = [line for line in text.splitlines() if line.startswith("| ") and "adapter, dense" in line]
-    assert len({row.count(" | ") for row in rows}) == 1
+    for table in report.tables().values():
+        for block in table.split("\n\n"):
+            assert len({line.count(" | ") for line in block.splitlines() if line.startswith("|")}) <= 1
+
+
+def test_settings_are_refused_before_anything_is_ranked() -> None:
+    with pytest.raises(EvaluationError, match="metric 'ndgc@10' is unknown"):
+        EvaluationConfig(metrics=("ndgc@10",))
+    with pytest.raises(ValueError, match="whole numbers from 1"):
+        EvaluationConfig(cutoffs=(0, 5))
+    assert EvaluationConfig(cutoffs=(10, 1, 10)).report().every_metric[-1] == "rprec"
 
 
 def test_the_page_opens_in_a_browser_without_errors(report: EvalReport, tmp_path: Path) -> None:

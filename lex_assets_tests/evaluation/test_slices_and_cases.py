@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from lex_assets.evaluation.cases import excerpt, highlight
-from lex_assets.evaluation.slices import error_groups, query_slices, slice_sizes
+from lex_assets.evaluation.errors import confusion, error_groups, first_results, frequent_laws
+from lex_assets.evaluation.slices import query_slices, slice_sizes
 from lex_assets_tests.evaluation import made_up
 from lex_assets_tests.evaluation.made_up import qrels_of, run_of
 
@@ -39,16 +40,37 @@ def test_excerpts_are_one_short_line() -> None:
     ],
 )
 def test_the_first_result_is_grouped_by_how_near_it_came(first: str, kind: str) -> None:
-    found = error_groups(run_of({"q": [first]}), qrels_of({"q": {f"{A}_①": 2}}), made_up.corpus())
-    assert found.rows() == [("s", kind, 1)]
+    found = first_results(run_of({"q": [first]}), qrels_of({"q": {f"{A}_①": 2}}), made_up.corpus())
+    assert error_groups(found) == {"s": {kind: 1}}
 
 
 def test_a_query_without_results_is_counted_as_nothing() -> None:
     run, qrels = run_of({"q": [f"{A}_①"]}), qrels_of({"q": {f"{A}_①": 1}, "r": {f"{A}_①": 1}})
-    assert dict(error_groups(run, qrels, made_up.corpus()).select("kind", "n").iter_rows()) == {
-        "correct": 1,
-        "nothing": 1,
+    assert error_groups(first_results(run, qrels, made_up.corpus())) == {"s": {"correct": 1, "nothing": 1}}
+
+
+def test_laws_are_confused_as_the_first_results_say() -> None:
+    one, other, *_ = made_up.LAWS
+    run = run_of({"q": [f"{A}_①"], "r": [f"{OTHER}_①"], "s": [f"{OTHER}_②"], "t": [f"{B}_①"]})
+    gold = {
+        "q": {f"{A}_①": 2},
+        "r": {f"{A}_①": 2},
+        "s": {f"{A}_①": 2, f"{OTHER}_①": 1},
+        "t": {f"{OTHER}_①": 1},
+        "u": {A: 1},
     }
+    first = first_results(run, qrels_of(gold), made_up.corpus())
+    found = confusion(first, frequent_laws(first))
+    assert found["laws"] == [one, other]
+    assert [row["found"] for row in found["rows"]] == [[1, 1], [1, 1]], "of two gold laws the one that was found counts"
+    assert [(row["n"], row["nothing"], row["other"]) for row in found["rows"]] == [(3, 1, 0), (2, 0, 0)]
+    assert found["pairs"] == [{"gold": one, "found": other, "n": 1}, {"gold": other, "found": one, "n": 1}]
+
+
+def test_decisions_are_no_laws_to_confuse() -> None:
+    corpus = made_up.corpus().with_columns(source_type=pl.lit("precedent"))
+    first = first_results(run_of({"q": [f"{OTHER}_①"]}), qrels_of({"q": {f"{A}_①": 1}}), corpus)
+    assert frequent_laws(first) == [] and error_groups(first) == {"s": {"document": 1}}
 
 
 def test_every_query_has_one_value_per_slice() -> None:

@@ -64,9 +64,12 @@ def test_adapter_reloads_as_saved_and_changes_the_vectors(world: World) -> None:
 def test_the_report_compares_base_and_adapter_with_intervals(world: World) -> None:
     for domain in DOMAINS:
         headline = world.table("eval_report", "headline", domain)
-        assert {"bm25", "base_dense", "adapter_dense", "adapter_hybrid_rerank", "oracle"} <= set(headline["system"])
+        assert {"bm25", "base_dense", "adapter_dense", "adapter_hybrid_rerank", "adapter_oracle"} <= set(
+            headline["system"]
+        )
         for row in headline.iter_rows(named=True):
-            assert all(0 <= score <= 1 for score in json.loads(row["scores"]).values())
+            scores = json.loads(row["scores"])
+            assert all(0 <= score <= 1 for name, score in scores.items() if not name.startswith("unjudged"))
         page = world.store / world.table("eval_report", "report", domain).item(0, "path") / "report.html"
         text = page.read_text("utf-8")
         assert "증거" in text and "http://" not in text.replace("http://www.w3.org", "")
@@ -85,7 +88,19 @@ def test_metadata_shows_rows_columns_lineage_and_plots(world: World) -> None:
     assert {column.name for column in shown["dagster/column_schema"].columns} >= {"passage_id", "text"}
     assert "dagster/column_lineage" in shown
     assert any("data:image/svg+xml" in str(value) for value in world.metadata("retriever_adapter", "law").values())
-    assert any("data:image/svg+xml" in str(value) for value in world.metadata("eval_report", "law").values())
+    report = world.metadata("eval_report", "law")
+    assert any("data:image/svg+xml" in str(value) for value in report.values())
+    tables = ("법령 혼동 · confusion by law", "이긴 질의와 진 질의 · won and lost", "역사 · history", "비용 · cost")
+    assert all(str(report[name]).startswith("| ") or "없습니다" in str(report[name]) for name in tables)
+
+
+def test_the_leaderboard_has_every_report_and_a_page(world: World) -> None:
+    table = world.table("leaderboard", "leaderboard")
+    assert set(table["domain"]) == set(DOMAINS)
+    shown = world.metadata("leaderboard")
+    assert any("data:image/svg+xml" in str(value) for value in shown.values())
+    page = (world.store / "registry" / "leaderboard.html").read_text("utf-8")
+    assert page.count("<section>") == table["test_hash"].n_unique()
 
 
 def test_an_unchanged_rerun_reuses_every_expensive_stage(world: World) -> None:

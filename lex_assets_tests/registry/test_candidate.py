@@ -92,6 +92,16 @@ def test_a_gain_that_forgets_another_domain_is_refused(pair: Pair) -> None:
     assert [r.code for r in lost.failures] == ["guard:finance (reranker)"]
 
 
+def test_another_seed_that_is_no_better_keeps_the_champion(pair: Pair) -> None:
+    one = candidate(pair, 0.3, 0.8)
+    agreeing, disagreeing = (
+        pl.concat([one.run, one.run.filter(system=name).with_columns(system=pl.lit("seed2_hybrid_rerank"))])
+        for name in reversed(SERVED)
+    )
+    assert judge(replace(one, run=agreeing)).promoted
+    assert [r.code for r in judge(replace(one, run=disagreeing)).failures] == ["seeds"]
+
+
 def test_latency_and_size_are_those_of_the_candidate(pair: Pair) -> None:
     one = candidate(pair, 0.3, 0.8)
     bounds = GateConfig(max_latency_ms=20, max_size_bytes=6)
