@@ -93,8 +93,9 @@ def ranx_objects(folder: Path) -> tuple[Any, Any]:
     import pandas as pd
     from ranx import Qrels, Run
 
-    run = pd.read_parquet(folder / "run.parquet").astype({"score": "float64"})
-    qrels = pd.read_parquet(folder / "qrels.parquet").astype({"grade": "int64"})
+    ids = {"query_id": "object", "passage_id": "object"}
+    run = pd.read_parquet(folder / "run.parquet").astype(ids | {"score": "float64"})
+    qrels = pd.read_parquet(folder / "qrels.parquet").astype(ids | {"grade": "int64"})
     return (
         Qrels.from_df(qrels, q_id_col="query_id", doc_id_col="passage_id", score_col="grade"),
         Run.from_df(run, q_id_col="query_id", doc_id_col="passage_id", score_col="score"),

@@ -304,7 +304,7 @@ def report(
     if open_path:
         print(page)
         return
-    print(read_report(folder).to_markdown())
+    print(read_report(folder).summary())
     print(f"보고서 · report: {page}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import polars as pl
@@ -14,6 +14,7 @@ from lex_assets.evaluation.units import parent_table
 Segments = list[tuple[str, bool]]
 
 EXCERPT_CHARACTERS = 240
+LEAD = 24  # characters before the first shared word of an excerpt
 _WORD = re.compile(r"[가-힣A-Za-z0-9ㆍ·]+")
 _FUNCTION_WORDS = (
     "경우 관한 관하여 대한 대하여 따라 따른 따르 의한 의하여 위하여 위한 있는 없는 하는 되는 이를 다음 각호 해당 또는 그리고 "
@@ -25,16 +26,21 @@ _COMMON = frozenset(_FUNCTION_WORDS.split())
 def highlight(text: str, query: str) -> Segments:
     """`text` cut into (part, shared with the query?). A word is shared as far as it begins like a word of the query,
     two characters at least: Korean particles and endings differ at the end. Function words are not marked."""
-    wanted = {word for word in _WORD.findall(query) if len(word) >= 2}
     segments: Segments = []
     done = 0
+    for start, end in _shared(text, query):
+        segments += [(text[done:start], False), (text[start:end], True)]
+        done = end
+    return [(part, marked) for part, marked in [*segments, (text[done:], False)] if part]
+
+
+def _shared(text: str, query: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of the beginnings of words of `text` that a word of the query begins with too."""
+    wanted = {word for word in _WORD.findall(query) if len(word) >= 2}
     for match in _WORD.finditer(text):
         length = max((_common_prefix(match[0], word) for word in wanted), default=0)
-        if length < 2 or match[0][:length] in _COMMON or match[0][:2] in _COMMON:
-            continue
-        segments += [(text[done : match.start()], False), (match[0][:length], True)]
-        done = match.start() + length
-    return [(part, marked) for part, marked in [*segments, (text[done:], False)] if part]
+        if length >= 2 and match[0][:length] not in _COMMON and match[0][:2] not in _COMMON:
+            yield match.start(), match.start() + length
 
 
 def _common_prefix(one: str, other: str) -> int:
@@ -46,10 +52,17 @@ def _common_prefix(one: str, other: str) -> int:
     return length
 
 
-def excerpt(text: str, limit: int = EXCERPT_CHARACTERS) -> str:
-    """The beginning of `text`, on one line."""
+def excerpt(text: str, query: str = "", limit: int = EXCERPT_CHARACTERS) -> str:
+    """`text` on one line; of a long one the beginning, or the part that shares most words with the query."""
     line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    if len(line) <= limit:
+        return line
+    starts = [start for start, _ in _shared(line, query)]
+    held = {start: sum(start <= other < start + limit - LEAD for other in starts) for start in starts}
+    best = max(held, key=lambda start: (held[start], -start), default=0)
+    begin = best - LEAD if best > limit // 2 else 0
+    shown = line[begin : begin + limit - 2].strip()
+    return ("…" if begin else "") + shown + ("…" if begin + limit - 2 < len(line) else "")
 
 
 def won_and_lost(
@@ -130,7 +143,7 @@ class _Book:
                 "citation": row["citation"],
                 "context": row["context"],
                 "relevant": row["parent_id"] in relevant,
-                "segments": highlight(excerpt(row["text"]), text),
+                "segments": highlight(excerpt(row["text"], text), text),
             }
             for row in (self.passages[one] for one in ids)
         ]

@@ -27,17 +27,34 @@ _NONE = "사람이 만든 시험 질의가 없습니다 · no human test queries
 
 def document(data: Mapping[str, Any], with_plots: bool = False) -> str:
     """The whole report; with `with_plots`, the plots as embedded images."""
+    images = [svg_data_uri_markdown(svg, title) for group in plots(data).values() for title, svg in group]
+    return _document(data, sections(data)) + ("\n" + "\n".join(images) + "\n" if with_plots else "")
+
+
+def summary(data: Mapping[str, Any]) -> str:
+    """What fits a terminal: how the systems compare, by origin and slice."""
+    return _document(data, _compared_sections(data))
+
+
+def _document(data: Mapping[str, Any], parts: Mapping[str, str]) -> str:
     ko, en = label(DOMAIN_LABELS, data["domain"])
-    lines = [f"# {ko} 평가 보고서 · {en} evaluation report", "", f"시험 집합 · test set `{data['test_hash'][:12]}`", ""]
-    for title, text in sections(data).items():
-        lines += [f"## {title}", "", text, ""]
-    if with_plots:
-        lines += [svg_data_uri_markdown(svg, title) for group in plots(data).values() for title, svg in group]
-    return "\n".join(lines).rstrip() + "\n"
+    lines = [f"# {ko} 평가 보고서 · {en} evaluation report", "", f"시험 집합 · test set `{data['test_hash'][:12]}`"]
+    return "\n".join([*lines, *(f"\n## {title}\n\n{text}" for title, text in parts.items())]) + "\n"
 
 
 def sections(data: Mapping[str, Any]) -> dict[str, str]:
     """Title → Markdown, in the order of the page."""
+    found = {
+        "첫 결과의 오류 · errors": _error_lines(data),
+        "법령 혼동 · confusion by law": _confusion_lines(data),
+        "이긴 질의와 진 질의 · won and lost": _case_lines(data),
+        "모든 지표 · all metrics": _metric_lines(data),
+        "출처와 재현 · provenance": _provenance_lines(data),
+    }
+    return _compared_sections(data) | {title: "\n".join(lines) for title, lines in found.items()}
+
+
+def _compared_sections(data: Mapping[str, Any]) -> dict[str, str]:
     found = {
         f"{_regime(part)} (n = {part['n']})": [*headline_lines(data, part), *_seed_lines(part)]
         for part in data["regimes"]
@@ -46,11 +63,6 @@ def sections(data: Mapping[str, Any]) -> dict[str, str]:
         "기반이 본 시험 질의 · seen by the base": _seen_lines(data),
         "질의 출처별 · by origin": _origin_lines(data),
         "조각별 · slices": _slice_lines(data),
-        "첫 결과의 오류 · errors": _error_lines(data),
-        "법령 혼동 · confusion by law": _confusion_lines(data),
-        "이긴 질의와 진 질의 · won and lost": _case_lines(data),
-        "모든 지표 · all metrics": _metric_lines(data),
-        "출처와 재현 · provenance": _provenance_lines(data),
     }
     return {title: "\n".join(lines) for title, lines in found.items()}
 

@@ -77,6 +77,10 @@ class EvalReport:
         """Title → Markdown, in the order of the report."""
         return markdown.sections(self.data)
 
+    def summary(self) -> str:
+        """How the systems compare, by origin and slice, as Markdown that fits a terminal."""
+        return markdown.summary(self.data)
+
     def to_markdown(self, plots: bool = False) -> str:
         """Every table as Markdown; with `plots`, the plots as embedded images as well."""
         return markdown.document(self.data, plots)

@@ -223,8 +223,15 @@ def test_bad_runs_are_refused_by_name(change, message: str) -> None:
 
 def test_a_system_without_answers_scores_zero_only_when_asked() -> None:
     run, qrels = run_of({"q": ["a"]}), qrels_of({"q": {"a": 1}, "r": {"c": 1}})
-    scores = per_query(run, qrels, ["mrr@10", "judged@5"], "passage", on_missing="zero")
+    scores = per_query(run, qrels, ["mrr@10", "judged@5", "unjudged@5"], "passage", on_missing="zero")
     assert scores["mrr@10"].to_list() == [1.0, 0.0] and scores["judged@5"].to_list() == [1.0, 0.0]
+    assert scores["unjudged@5"].to_list() == [0.0, 0.0]
+
+
+def test_unjudged_documents_are_counted() -> None:
+    run, qrels = run_of({"q": ["a", "x", "b", "y"]}), qrels_of({"q": {"a": 1, "b": 0}})
+    scores = per_query(run, qrels, ["unjudged@3", "unjudged@10", "judged@3"], "passage").row(0)[2:]
+    assert scores == pytest.approx((1.0, 2.0, 2 / 3))
 
 
 def test_one_system_missing_a_query_that_another_has_is_refused() -> None:

@@ -26,7 +26,14 @@ def test_function_words_and_single_letters_are_not_marked() -> None:
 
 
 def test_excerpts_are_one_short_line() -> None:
-    assert excerpt("가\n 나  다") == "가 나 다" and len(excerpt("가" * 900)) == 240
+    assert excerpt("가\n 나  다") == "가 나 다" and len(excerpt("가" * 900)) == 239
+
+
+def test_excerpts_of_long_texts_show_what_the_query_asks_for() -> None:
+    text = "① 총칙의 규정이다. " * 60 + "임차인은 보증금의 반환을 청구할 수 있다. " + "② 그 밖의 사항이다. " * 60
+    shown = excerpt(text, "임차인이 보증금을 반환받을 수 있는지")
+    assert "보증금의 반환을 청구" in shown and shown[0] == shown[-1] == "…" and len(shown) <= 240
+    assert excerpt(text, "무관한 질의").startswith("① 총칙")
 
 
 @pytest.mark.parametrize(
