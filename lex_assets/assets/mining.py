@@ -13,8 +13,9 @@ import polars as pl
 
 from lex_assets.assets.assemble import domain_passages, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
-from lex_assets.assets.describe import data_version, markdown_table, stage_metadata, table_metadata
+from lex_assets.assets.describe import data_version, markdown_table, plot, stage_metadata, table_metadata
 from lex_assets.assets.progress import staged_progress_log
+from lex_assets.evaluation.mining import examples, mining_plots, mining_tables
 from lex_assets.mining.config import MiningConfig
 from lex_assets.partitions import domain_partitions
 from lex_assets.queries.split import held_out_families
@@ -112,12 +113,12 @@ def mining_report(location: pl.DataFrame, store: StoreResource) -> dict[str, Any
 
 
 def _audit(report: dict[str, Any]) -> dict[str, Any]:
-    """The mining report as tables and a plot."""
-    return {
-        "질의당 음성 수 · negatives per query": report["negatives_per_query"],
-        "규칙별 탈락 · drops per rule": markdown_table(["규칙 · rule", "후보 · candidates"], report["drops"].items()),
-        "질의별 생존 후보 · survivors": markdown_table(["분위 · quantile", "후보 · candidates"], [
-            (name, value) for name, value in report["survivors"].items() if name != "histogram"
-        ]),
-        "보고서 · report": dg.MetadataValue.json(report),
-    }  # fmt: skip
+    """The mining report as tables, plots, and examples to read."""
+    tables = {title: markdown_table(*table) for title, table in mining_tables(report).items()}
+    plots = {f"그림 · plot: {title}": plot(svg) for title, svg in mining_plots(report)}
+    return (
+        {"질의당 음성 수 · negatives per query": report["negatives_per_query"]}
+        | tables
+        | plots
+        | {"예시 · examples": dg.MetadataValue.md(examples(report)), "보고서 · report": dg.MetadataValue.json(report)}
+    )

@@ -17,17 +17,16 @@ from lex_assets.evaluation import labels
 from lex_assets.evaluation.errors import ERROR_LABELS
 from lex_assets.evaluation.figures import interval, metric_name, number, signed
 from lex_assets.evaluation.labels import (
-    MINING_LABELS,
     ORIGIN_LABELS,
     REGIME_LABELS,
     STAGE_LABELS,
     SYSTEM_LABELS,
-    both,
     label,
 )
+from lex_assets.evaluation.mining import mining_plots
 from lex_assets.evaluation.significance import REASONS
 from lex_assets.evaluation.slices import SLICE_LABELS
-from lex_assets.plots import IntervalRow, bars, curves, forest, heatmap, histogram, stacked
+from lex_assets.plots import IntervalRow, curves, forest, heatmap, stacked
 
 Plot = tuple[str, str]
 ERROR_COLOURS = dict(zip(ERROR_LABELS, ("#157347", "#7fb894", "#e0b25a", "#cf8a2e", "#c25b52", "#aab3bd"), strict=True))
@@ -64,7 +63,7 @@ def plots(data: Mapping[str, Any]) -> dict[str, list[Plot]]:
         "errors": [_errors(part) for part in data["failures"]["parts"]],
         "confusion": [plot for part in data["failures"]["parts"] for plot in _confusions(part)],
         "training": [plot for name, stage in data["training"].items() for plot in _training(name, stage)],
-        "mining": _mining(data["mining"]),
+        "mining": mining_plots(data["mining"]),
     }
 
 
@@ -170,27 +169,6 @@ def _training(name: str, stage: Mapping[str, Any]) -> list[Plot]:
             curves({metric: metrics}, f"{ko} 검증", "단계 step", {} if base is None else {"기본 모델 base": base}),
         ),
     ]
-
-
-def _mining(report: Mapping[str, Any]) -> list[Plot]:
-    found = []
-    for name in ("drops", "fill"):
-        if report.get(name):
-            title = label(MINING_LABELS, name)[0]
-            ranked = sorted(report[name].items(), key=lambda item: (-item[1], item[0]))
-            found.append((title, bars(_named(ranked), title)))
-    if report.get("pools", {}).get("negatives"):
-        title = label(MINING_LABELS, "pools")[0]
-        found.append((title, bars(_named(report["pools"]["negatives"].items()), title)))
-    for name, scores in (report.get("scores") or {}).items():
-        title = label(MINING_LABELS, name)[0]
-        counts = {label(MINING_LABELS, group)[0]: values for group, values in scores["counts"].items()}
-        found.append((title, histogram(scores["edges"], counts, title, both(label(MINING_LABELS, name)))))
-    return found
-
-
-def _named(counts: Iterable[tuple[str, float]]) -> dict[str, float]:
-    return {" + ".join(both(label(MINING_LABELS, part)) for part in name.split("+")): count for name, count in counts}
 
 
 def metric_table(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, list[float]]:

@@ -16,7 +16,7 @@ from lex_assets_tests.mining.conftest import TableReranker, TableSearch, article
 
 
 def mine(queries, qrels, corpus, lexical=None, dense=None, reranker=None, **options):
-    extra = {name: options.pop(name) for name in ("neighbours", "held_out_families") if name in options}
+    extra = {name: options.pop(name) for name in ("neighbours", "held_out_families", "judge") if name in options}
     return mine_hard_negatives(queries, qrels, corpus, lexical, dense, reranker, MiningConfig(**options), **extra)
 
 
