@@ -12,6 +12,8 @@ from lex_assets.plots import bars, histogram
 Plot = tuple[str, str]
 """Title and SVG."""
 
+_LEGEND = "✔ 정답 positive · ✘ 오답 negative · ? 정답일 수 있어 뺀 것 suspected"
+
 Table = tuple[list[str], Sequence[Sequence[Any]]]
 """Header and rows."""
 
@@ -77,7 +79,8 @@ def _together(together: Mapping[str, Mapping[str, int]], candidates: int) -> Tab
 
 def examples(report: Mapping[str, Any]) -> str:
     """The sampled queries as Markdown: question, positives, negatives and suspects, with their evidence."""
-    return "\n\n".join(_example(n, example) for n, example in enumerate(report["examples"], 1)) or "—"
+    shown = [_example(n, example) for n, example in enumerate(report["examples"], 1)]
+    return "\n\n".join([_LEGEND, *shown]) if shown else "—"
 
 
 def _example(number: int, example: Mapping[str, Any]) -> str:
@@ -91,7 +94,8 @@ def _example(number: int, example: Mapping[str, Any]) -> str:
 
 def _evidence(kind: str, row: Mapping[str, Any]) -> str:
     sign = {"positives": "✔", "negatives": "✘", "dropped": "?"}[kind]
-    facts = [] if kind == "positives" else [_name(row["verdict"]), _name(row["pool"])]
+    named = [] if kind == "positives" else [row["verdict"], *row["pool"].split("+")]
+    facts = [_title(name) for name in named]
     facts += [
         f"{_title(name)} {row[name]:.3f}" for name in ("score_dense", "score_rerank") if row.get(name) is not None
     ]

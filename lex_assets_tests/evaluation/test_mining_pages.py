@@ -41,6 +41,6 @@ def test_plots_are_well_formed_and_show_survivors_and_scores(mined) -> None:
 
 def test_examples_show_positives_negatives_and_suspects_as_text(mined) -> None:
     page = examples(mined.report)
-    assert page.count("✔") == 4 and page.count("✘") == mined.report["negatives"] and "?" in page
+    assert page.count("- ✔") == 4 and page.count("- ✘") == mined.report["negatives"] and "- ?" in page
     assert "<b>" not in page and "\\*굵게\\*" in page
-    assert "어려움 · hard" in page and "재순위 점수" in page
+    assert "(어려움 · " in page and "재순위 점수" in page
