@@ -1,22 +1,24 @@
 """The retriever's and the reranker's LoRA adapters, per domain."""
 
-import dataclasses
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 
 from lex_assets.assets.assemble import domain_passages
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import plot, stage_metadata, table_metadata
-from lex_assets.assets.progress import step_log
+from lex_assets.assets.progress import training_progress
+from lex_assets.models.devices import profile_named
 from lex_assets.registry.stages import StageResult, run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
+from lex_assets.resources.training_process import train_in_process
 from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, TRIPLETS, LexError
-from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig, TrainingConfig
+from lex_assets.training.config import AnyTrainingConfig, RerankerTrainingConfig, RetrieverTrainingConfig
 from lex_assets.training.curves import loss_curve, metric_curve
 from lex_assets.training.files import TrainingTables
 
@@ -72,10 +74,10 @@ def _training_tables(
 
 
 def _trained(
-    kind: str,
+    kind: Literal["retriever", "reranker"],
     models: BaseModelsResource,
     data: TrainingTables,
-    settings: TrainingConfig,
+    settings: AnyTrainingConfig,
     store: StoreResource,
     gpu: GpuResource,
     context: dg.AssetExecutionContext,
@@ -83,26 +85,35 @@ def _trained(
     """The folder with `adapter/` and `result.json`, trained unless the same inputs were trained before."""
     if settings.tuning != "lora":
         raise LexError("tuning full: the pipeline registers adapters; set tuning to lora, or train with the library")
-    with gpu.held() as device:
-        settings = settings.on_device(device.profile.precision, device.profile.train_micro_batch)
-        inputs = data.hashes() | {"base": models.identities()[kind], "device": device.profile.name}
-        key = stage_key("2", settings.decisive(), inputs)
+    profile = profile_named(gpu.profile)
+    settings = settings.on_device(profile.precision, profile.train_micro_batch)
+    inputs = data.hashes() | {"base": models.identities()[kind], "device": profile.name}
+    key = stage_key("2", settings.decisive(), inputs)
 
-        def compute(folder: Path) -> None:
-            from lex_assets.training.run import trainer
-            from lex_assets.training.tracking import tracked, tracking
+    def compute(folder: Path) -> None:
+        from lex_assets.training.job import TrainingJob
 
-            name, tracks = f"{kind}-{key}", store.path / settings.tracker_dir
-            with tracking(settings.tracker, tracks, name, settings.model_dump()) as tracker:
-                result = trainer(kind)(
-                    getattr(models, kind), data.triplets, data.queries, data.qrels, data.corpus, settings,
-                    folder / "adapter", device.torch_name, tracked(tracker, step_log(context.log)),
-                    checkpoint_dir=store.checkpoints / f"{kind}-{key}",
-                )  # fmt: skip
-            facts = dataclasses.asdict(result) | {"adapter_dir": "adapter"}
-            (folder / "result.json").write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
+        tables = folder / "tables"
+        data.write(tables)
+        job = TrainingJob(
+            name=f"{kind}-{key}",
+            kind=kind,
+            base=getattr(models, kind),
+            trust_remote_code=models.trust_remote_code,
+            settings=settings,
+            tables=tables,
+            out=folder,
+            checkpoints=store.checkpoints / f"{kind}-{key}",
+            tracking=store.path / settings.tracker_dir,
+            profile=gpu.profile,
+            index=gpu.index,
+            count=gpu.count,
+            lock_timeout_s=gpu.lock_timeout_s,
+        )
+        train_in_process(context, job, training_progress(context))
+        shutil.rmtree(tables)
 
-        return run_stage(store.stages, f"{kind}_adapter", key, compute)
+    return run_stage(store.stages, f"{kind}_adapter", key, compute)
 
 
 def _described(

@@ -21,12 +21,13 @@ from lex_assets.evaluation.guards import GUARD_SCORES, METRIC, Guard, domain_gua
 from lex_assets.evaluation.report import HEADLINE, EvalReport, build_report, read_report
 from lex_assets.evaluation.seen import seen_by_base
 from lex_assets.evaluation.systems import SystemsConfig, sample_evaluation
+from lex_assets.models.devices import Device
 from lex_assets.registry.adapters import folder_hash
 from lex_assets.registry.candidate import Registry
 from lex_assets.registry.leaderboard import LEADERBOARD_FILE, history_with, leaderboard_rows
 from lex_assets.registry.published import evaluation_queries
 from lex_assets.registry.stages import run_stage, stage_key
-from lex_assets.resources.gpu import Device, GpuResource
+from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource

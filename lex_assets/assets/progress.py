@@ -1,10 +1,13 @@
 """Progress of long work in the run's log: how far, how fast, how much longer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+
+from lex_assets.assets.describe import plot
+from lex_assets.training.curves import loss_curve, metric_curve
 
 REPORT_EVERY_S = 5.0
 
@@ -42,18 +45,46 @@ def staged_progress_log(log: dg.DagsterLogManager) -> Callable[[str, int, int], 
     return report
 
 
-def step_log(log: dg.DagsterLogManager) -> Callable[[Any], None]:
-    """A callback for training reports: logs validation passes, and steps at most every few seconds."""
-    last = 0.0
+def training_progress(context: dg.AssetExecutionContext) -> Callable[[Mapping[str, Any]], None]:
+    """A callback for the reports of a training: each is a line of the run's log; each validation is also an observation of
+    the asset, with its figures and the curves so far."""
+    history: list[Mapping[str, Any]] = []
 
-    def report(step: Any) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if step.metric is not None or now - last >= REPORT_EVERY_S:
-            last = now
-            log.info(step.line)
+    def report(step: Mapping[str, Any]) -> None:
+        history.append(step)
+        context.log.info(step["line"])
+        if step["metric"] is not None:
+            context.log_event(
+                dg.AssetObservation(
+                    context.asset_key,
+                    description=step["line"],
+                    partition=context.partition_key,
+                    metadata=_training_metadata(history),
+                )
+            )
 
     return report
+
+
+def _training_metadata(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of the last report, and the curves of all."""
+    last, validations = history[-1], [step for step in history if step["metric"] is not None]
+    losses = [step for step in history if step["loss"] is not None]
+    figures = {
+        "스텝 · step": last["step"],
+        "전체 스텝 · of steps": last["total_steps"],
+        last["metric_name"]: last["metric"],
+        "남은 시간 · ETA (s)": round(last["eta_s"]),
+    }
+    if not losses:
+        return figures
+    return figures | {
+        "손실 · loss": losses[-1]["loss"],
+        "학습률 · learning rate": losses[-1]["learning_rate"],
+        "초당 질의 · examples/s": last["examples_per_s"],
+        "손실 곡선 · loss curve": plot(loss_curve(history, losses[-1]["chance"])),
+        "검증 곡선 · validation curve": plot(metric_curve(history, last["metric_name"], validations[0]["metric"])),
+    }
 
 
 def spending_log(log: dg.DagsterLogManager, what: str) -> Callable[[int, int, Any], None]:

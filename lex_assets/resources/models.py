@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from lex_assets.resources.gpu import Device
+from lex_assets.models.devices import Device
 
 if TYPE_CHECKING:
     from lex_assets.models.bi_encoder import BiEncoder

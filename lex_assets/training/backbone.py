@@ -18,6 +18,7 @@ from lex_assets.models.bi_encoder import BiEncoder
 from lex_assets.models.reranker import Reranker
 from lex_assets.models.weights import Base
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig, TrainingConfig
+from lex_assets.training.processes import Processes
 from lex_assets.training.step import MicroBatches
 
 C = TypeVar("C", bound=TrainingConfig)
@@ -86,8 +87,10 @@ class Backbone:
         return self.micro_batches.fitting(lambda: self._forward_all(rows))
 
     def _forward_all(self, rows: Sequence[Row]) -> Tensor:
-        parts = self.micro_batches.parts([len(row["input_ids"]) for row in rows])
-        outputs = torch.cat([self.forward([rows[n] for n in part]).cpu() for part in parts])
+        processes, parts = Processes.current(), self.micro_batches.parts([len(row["input_ids"]) for row in rows])
+        own = processes.own(parts)
+        found = processes.together(lambda: {n: self.forward([rows[row] for row in parts[n]]) for n in own})
+        outputs = processes.everything(parts, found).cpu()
         return outputs[torch.tensor([n for part in parts for n in part]).argsort()]
 
     def _output(self, features: dict[str, Tensor]) -> Tensor:

@@ -178,3 +178,6 @@ class RerankerTrainingConfig(TrainingConfig):
     valid_candidates: int = Field(
         default=20, ge=2, description="검증 후보 수(질의당). First-stage hits reranked per validation query."
     )
+
+
+AnyTrainingConfig = RetrieverTrainingConfig | RerankerTrainingConfig

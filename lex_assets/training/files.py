@@ -45,6 +45,22 @@ class TrainingTables:
         """sha256 of each table."""
         return {field.name: frame_hash(getattr(self, field.name)) for field in fields(self)}
 
+    def write(self, folder: Path) -> None:
+        """One parquet file per table, for `read`. Raises LexError when the folder cannot be written."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for field in fields(self):
+                getattr(self, field.name).write_parquet(folder / f"{field.name}.parquet")
+        except OSError as error:
+            raise LexError(
+                f"{folder}: cannot write ({error.strerror or error}); free space or set LEX_STORE"
+            ) from error
+
+    @classmethod
+    def read(cls, folder: Path) -> TrainingTables:
+        """What `write` wrote there."""
+        return cls(*(read_parquet(folder / f"{field.name}.parquet") for field in fields(cls)))
+
     def trainable(self, kind: str) -> int:
         """Training queries that a model of `kind` learns from: a reranker needs a negative, a retriever has the batch."""
         hard = self.triplets.filter(pl.col("negatives").list.len() > 0)

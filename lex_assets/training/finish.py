@@ -14,6 +14,7 @@ from lex_assets.training.checkpoint import Checkpoints
 from lex_assets.training.config import TrainingConfig
 from lex_assets.training.data import TrainingData
 from lex_assets.training.loop import Fit, OnStep, Task, fit
+from lex_assets.training.processes import Processes
 from lex_assets.training.tuning import save_tuned, tuned
 
 RERANKER = "reranker"
@@ -56,7 +57,8 @@ def train_and_finish(
     checkpoints = Checkpoints(destination.checkpoints, config.checkpoint_steps, config.keep_checkpoints, identity)
     run = fit(model, task, config, on_step, checkpoints)
     result = _finish(destination.model, kind, model, backbone, task.metric_name, data, config, run)
-    checkpoints.remove()
+    if Processes.current().first:
+        checkpoints.remove()
     return result
 
 
@@ -93,7 +95,8 @@ def _finish(
     }
     settings = backbone.settings | {"seed": config.seed, "config": config.model_dump()}
     facts = training_facts(kind, _base(backbone), settings, counts, outcome, backbone.device_name)
-    write_model(target, lambda folder: save_tuned(model, backbone, config, folder), facts, run.history)
+    if Processes.current().first:
+        write_model(target, lambda folder: save_tuned(model, backbone, config, folder), facts, run.history)
     return TrainingResult(target, run.history, data_hash=data.data_hash, seconds=run.seconds, **outcome)
 
 

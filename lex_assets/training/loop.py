@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -17,12 +18,18 @@ from torch import Tensor, nn
 from lex_assets.schemas import LexError
 from lex_assets.training.checkpoint import Checkpoint, Checkpoints
 from lex_assets.training.config import TrainingConfig
+from lex_assets.training.pace import Pace
+from lex_assets.training.processes import Processes
 from lex_assets.training.sampling import epoch_batches, steps_per_pass
 from lex_assets.training.step import MicroBatches, StepBatch, backward
 from lex_assets.training.tuning import GradientCheck, modules_in_training
 from lex_assets.training.verdict import Course, TrainingError
 
 log = logging.getLogger(__name__)
+
+
+TIMES = ("examples_per_s", "elapsed_s", "eta_s")
+"""What a report says of the clock; a run's history, which the same inputs give again, leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +45,29 @@ class StepReport:
     gradient_norm: float | None
     metric: float | None
     metric_name: str
+    examples_per_s: float
     elapsed_s: float
     eta_s: float
 
     @property
     def line(self) -> str:
         """One line for a log."""
-        loss = "" if self.loss is None else f" loss {self.loss:.4f} (chance {self.chance:.2f})"
-        metric = "" if self.metric is None else f" {self.metric_name} {self.metric:.4f}"
-        return f"step {self.step}/{self.total_steps}{loss}{metric} · ETA {self.eta_s:.0f} s"
+        parts = [f"step {self.step}/{self.total_steps} ({self.step / self.total_steps:.0%})"]
+        if self.loss is not None:
+            parts.append(f"loss {self.loss:.4f} (chance {self.chance:.2f})")
+            parts.append(f"lr {self.learning_rate:.1e} · {self.examples_per_s:.3g} examples/s")
+        if self.metric is not None:
+            parts.append(f"{self.metric_name} {self.metric:.4f}")
+        left = f"남은 시간 · ETA {timedelta(seconds=round(self.eta_s))}" if self.step else "시작 · started"
+        return " · ".join([*parts, left])
 
 
-OnStep = Callable[[StepReport], None]
+OnStep = Callable[[StepReport], bool | None]
+"""Called with every report by the process that reports. What it returns true for ends the run, with a checkpoint."""
+
+
+class StoppedError(LexError):
+    """A run that was asked to stop; the same run goes on from its checkpoint."""
 
 
 class Task(Protocol):
@@ -107,7 +125,8 @@ def fit(
     """Train the trainable parameters of `model` on `task` and leave the best validated ones in it.
 
     With `checkpoints`, goes on from the newest one; the outcome is that of a run without interruption. Raises
-    TrainingError for a run that does not learn, LexError when a single sequence does not fit into memory.
+    TrainingError for a run that does not learn, StoppedError for one that `on_step` ended, LexError when a single sequence
+    does not fit into memory.
     """
     run = _Run(model, task, config, on_step or (lambda report: None), checkpoints)
     try:
@@ -145,30 +164,40 @@ class _Run:
         self.per_pass = steps_per_pass(len(task.query_ids), config)
         self.per_epoch = self.per_pass * config.data_multiply
         self.total = int(min(self.per_epoch * config.epochs, config.max_steps or math.inf))
+        self.due = {round(self.total * n / config.evaluations) for n in range(1, config.evaluations + 1)}
         self.optimizer = torch.optim.AdamW(_decayed(self.trained.values(), config.weight_decay))
         self.gradients = GradientCheck(model)
         self.modules = modules_in_training(model)
+        self.processes = Processes.current()
         self.result = Fit()
         self.best: dict[str, Tensor] = {}
-        self.started, self.first_step = time.monotonic(), 0
+        self.pace, self.stop = Pace(), False
 
     def train(self) -> None:
         self.model.eval()
         if not self._resume():
             self._validate(0)
-        due = {round(self.total * n / self.config.evaluations) for n in range(1, self.config.evaluations + 1)}
         for step in range(self.result.steps + 1, self.total + 1):
             self._step(step)
-            if step in due and self._stops_after_validation(step):
+            if step in self.due and self._stops_after_validation(step):
                 break
-            if self.checkpoints and self.checkpoints.due(step):
-                self._save(step)
+            self._keep(step)
         self._load(self.best)
         self.model.eval()
         self.result.course.require_learning(self.task.metric_name, self.config.require_gain)
-        self.result.seconds = time.monotonic() - self.started
+        self.result.seconds = self.pace.elapsed_s
+
+    def _keep(self, step: int) -> None:
+        """Write the checkpoint that is due. Raises StoppedError, with a checkpoint of this step, when that was asked for."""
+        stop = self.processes.any(self.stop)
+        if self.checkpoints and self.checkpoints.every and (stop or self.checkpoints.due(step)):
+            self._save(step)
+        if stop:
+            kept = self.checkpoints and self.checkpoints.latest_path()
+            raise StoppedError(f"training: stopped after step {step}; run it again to go on from {kept or 'the start'}")
 
     def _step(self, step: int) -> None:
+        started = time.monotonic()
         for module in self.modules:
             module.train()
         number, batches = self._plan(step)
@@ -181,6 +210,7 @@ class _Run:
             group["lr"] = rate
         self.optimizer.step()
         self.result.steps = step
+        self.pace.stepped(sum(map(len, batches)), time.monotonic() - started)
         self._report(step, loss=loss, chance=chance, learning_rate=rate, gradient_norm=norm)
 
     def _plan(self, step: int) -> tuple[int, list[list[str]]]:
@@ -197,6 +227,7 @@ class _Run:
             seed = f"{self.config.seed}/{step}/{place}"
             losses.append(float(backward(self.task.forward, batch, self.task.micro_batches, seed)))
             chances.append(batch.chance)
+        self.processes.add_gradients(self.trained.values())
         return sum(losses), sum(chances)
 
     def _check(self, step: int, loss: float, chance: float, norm: float) -> None:
@@ -218,9 +249,11 @@ class _Run:
         return step / (warmup + 1) if done < warmup else (self.total - done) / max(self.total - warmup, 1)
 
     def _validate(self, step: int) -> float:
+        started = time.monotonic()
         self.model.eval()
         with torch.inference_mode():
             metric = self.task.validate()
+        self.pace.validated(time.monotonic() - started)
         self._report(step, metric=metric)
         return metric
 
@@ -242,7 +275,8 @@ class _Run:
             parameter.copy_(weights[name])
 
     def _save(self, step: int) -> None:
-        assert self.checkpoints
+        if not (self.checkpoints and self.processes.first):
+            return
         micro = self.task.micro_batches
         self.result.micro_tokens, self.result.cached = micro.tokens, micro.cached
         random = [torch.get_rng_state(), *(torch.cuda.get_rng_state(n) for n in _cuda_devices())]
@@ -263,13 +297,11 @@ class _Run:
         self.gradients.skip(self.result.steps)
         micro = self.task.micro_batches
         micro.tokens, micro.cached = self.result.micro_tokens, self.result.cached
-        self.first_step = self.result.steps
-        log.info("going on from step %d", self.first_step)
+        log.info("going on from step %d", self.result.steps)
         return True
 
     def _report(self, step: int, **values: float) -> None:
-        elapsed = time.monotonic() - self.started
-        done = step - self.first_step
+        left = sum(1 for validation in self.due if validation > step)
         report = StepReport(
             step=step,
             total_steps=self.total,
@@ -280,12 +312,13 @@ class _Run:
             gradient_norm=values.get("gradient_norm"),
             metric=values.get("metric"),
             metric_name=self.task.metric_name,
-            elapsed_s=elapsed,
-            eta_s=elapsed / done * (self.total - step) if done else 0.0,
+            examples_per_s=self.pace.examples_per_s,
+            elapsed_s=self.pace.elapsed_s,
+            eta_s=self.pace.left_s(self.total - step, left),
         )
-        row = {name: value for name, value in asdict(report).items() if name not in ("elapsed_s", "eta_s")}
-        self.result.history.append(row)
-        self.on_step(report)
+        self.result.history.append({name: v for name, v in asdict(report).items() if name not in TIMES})
+        if self.processes.first:
+            self.stop |= bool(self.on_step(report))
 
 
 def _decayed(parameters: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lex_assets.schemas import LexError
+from lex_assets.training.processes import Processes
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -47,15 +48,24 @@ class MicroBatches:
     _single: int = field(default=0, init=False)  # longest row of a cut into single rows: nothing is left to halve
 
     def parts(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Row numbers by length, longest first, cut so that no part has more padded tokens than the budget."""
+        """Row numbers by length, longest first, cut so that no part has more padded tokens than the budget, and that every
+        process has one."""
         order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+        budget, most = self._per_part(lengths)
         parts, at = [], 0
         while at < len(order):
-            fitting = max(self.tokens // max(lengths[order[at]], 1), 1)
+            fitting = max(min(budget // max(lengths[order[at]], 1), most), 1)
             parts.append(order[at : at + fitting])
             at += fitting
         self._single = max(lengths, default=0) if len(parts) == len(lengths) else 0
         return parts
+
+    def _per_part(self, lengths: Sequence[int]) -> tuple[int, int]:
+        """(tokens, rows) of a part at most."""
+        processes = Processes.current().count
+        if processes == 1:
+            return self.tokens, len(lengths)
+        return min(self.tokens, sum(lengths) // processes), len(lengths) // processes
 
     def fitting(self, work: Callable[[], T]) -> T:
         """`work()`, again with half the micro-batch whenever the device runs out of memory.
@@ -84,27 +94,31 @@ class MicroBatches:
 def backward(forward: Callable[[Sequence[Any]], Tensor], batch: StepBatch, micro: MicroBatches, seed: str) -> Tensor:
     """Add the gradients of a batch to those of the parameters; returns the loss, detached.
 
-    With cached gradients outputs are computed without a graph, the loss gives their gradients, and each micro-batch is
-    run again with a graph: memory is that of one micro-batch, the result the same. Dropout is seeded per micro-batch,
-    so that both passes see the same masks. seed: names the step and the batch.
+    The loss is taken over the outputs without their graph and gives the gradients of each, which then go back through
+    the micro-batches. With cached gradients no graph is kept between the two: each micro-batch is run again, memory is that
+    of one, the result the same. Dropout is seeded per micro-batch, so that both passes see the same masks. With several
+    processes each runs its share of the micro-batches, and the parameters hold its share of the gradients. seed: names the
+    step and the batch.
     """
-    parts = micro.parts(batch.lengths)
+    processes, parts = Processes.current(), micro.parts(batch.lengths)
     back = torch.tensor([row for part in parts for row in part]).argsort()
+    own, again = processes.own(parts), micro.cached and len(parts) > 1
 
     def outputs(number: int) -> Tensor:
         torch.manual_seed(random.Random(f"{seed}/{number}").getrandbits(63))
         return forward([batch.rows[row] for row in parts[number]])
 
-    if not micro.cached or len(parts) == 1:
-        loss = batch.loss(torch.cat([outputs(number) for number in range(len(parts))])[back])
-        loss.backward()
-        return loss.detach()
-    with torch.no_grad():
-        cache = torch.cat([outputs(number) for number in range(len(parts))])
-    cache.requires_grad_()
-    loss = batch.loss(cache[back])
+    with torch.set_grad_enabled(not again):
+        found = processes.together(lambda: {number: outputs(number) for number in own})
+    whole = processes.everything(parts, found).requires_grad_()
+    loss = batch.loss(whole[back])
     loss.backward()
-    assert cache.grad is not None
-    for number, gradient in enumerate(cache.grad.split([len(part) for part in parts])):
-        outputs(number).backward(gradient)
+    assert whole.grad is not None
+    gradients = whole.grad.split([len(part) for part in parts])
+
+    def learn() -> None:
+        for number in own:
+            (outputs(number) if again else found[number]).backward(gradients[number])
+
+    processes.together(learn)
     return loss.detach()

@@ -117,13 +117,13 @@ def tracking(kind: str, folder: Path, name: str, settings: Mapping[str, Any]) ->
         tracker.close()
 
 
-def tracked(tracker: Tracker, then: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A callback for training reports: their figures go to `tracker`, the reports to `then`."""
+def tracked(tracker: Tracker, then: Callable[[Any], bool | None]) -> Callable[[Any], bool | None]:
+    """A callback for training reports: their figures go to `tracker`, the reports to `then`, whose answer it gives."""
 
-    def on_step(report: Any) -> None:
+    def on_step(report: Any) -> bool | None:
         step = {name: getattr(report, name) for name in FIGURES if report.loss is not None}
         validated = {} if report.metric is None else {report.metric_name: report.metric}
         tracker.log(step | validated, report.step)
-        then(report)
+        return then(report)
 
     return on_step

@@ -3,62 +3,66 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lex_assets.assets import adapters
-from lex_assets.resources.gpu import PROFILES, Device
+from lex_assets.models.devices import PROFILES
+from lex_assets.resources.gpu import GpuResource
 from lex_assets.schemas import LexError
-from lex_assets.training.artefact import TrainingResult
 from lex_assets.training.config import RetrieverTrainingConfig
+from lex_assets.training.files import TrainingTables
+from lex_assets_tests.training.conftest import Toy
 
 
 class Training:
-    """A trainer that only notes what it is called with."""
+    """A training process that only notes its job."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.settings: Any = None
-        self.checkpoint_dir: Any = None
-        monkeypatch.setattr("lex_assets.training.run.trainer", lambda kind: self)
+        self.job: Any = None
+        monkeypatch.setattr(adapters, "train_in_process", self)
 
-    def __call__(self, base, triplets, queries, qrels, corpus, settings, out_dir, device, on_step, *, checkpoint_dir):
-        self.settings, self.checkpoint_dir = settings, checkpoint_dir
-        return TrainingResult(out_dir, [], 1, 1, 1.0, 1.0, 1.0, "m", 0.0, 1.0, "converged", "hash", 1.0)
+    def __call__(self, context, job, on_report):
+        self.job = job
+        assert TrainingTables.read(job.tables).hashes() == TrainingTables(**Toy().tables).hashes()
+        (job.out / "result.json").write_text("{}")
 
 
-def trained(tmp_path, profile: str, settings: RetrieverTrainingConfig):
-    @contextmanager
-    def held():
-        yield Device("cuda:0", "a device", PROFILES[profile])
-
+def trained(tmp_path, gpu: GpuResource, settings: RetrieverTrainingConfig):
     store = SimpleNamespace(path=tmp_path, stages=tmp_path / "stages", checkpoints=tmp_path / "checkpoints")
-    models = SimpleNamespace(retriever="builtin", identities=lambda: {"retriever": "x"})
-    data = SimpleNamespace(triplets=None, queries=None, qrels=None, corpus=None, hashes=dict)
+    models = SimpleNamespace(retriever="builtin", identities=lambda: {"retriever": "x"}, trust_remote_code=True)
     context = SimpleNamespace(log=None)
-    return adapters._trained("retriever", models, data, settings, store, SimpleNamespace(held=held), context)
+    return adapters._trained("retriever", models, TrainingTables(**Toy().tables), settings, store, gpu, context)
 
 
 def test_precision_and_micro_batch_come_from_the_profile_unless_given(tmp_path, monkeypatch) -> None:
     training = Training(monkeypatch)
-    trained(tmp_path, "h200", RetrieverTrainingConfig())
-    assert (training.settings.precision, training.settings.micro_batch) == ("bf16", 128)
-    trained(tmp_path, "h200", RetrieverTrainingConfig(precision="fp32", micro_batch=8))
-    assert (training.settings.precision, training.settings.micro_batch) == ("fp32", 8)
-    trained(tmp_path, "cpu", RetrieverTrainingConfig())
-    assert (training.settings.precision, training.settings.micro_batch) == ("fp32", 32)
+    trained(tmp_path, GpuResource(profile="h200"), RetrieverTrainingConfig())
+    assert (training.job.settings.precision, training.job.settings.micro_batch) == ("bf16", 128)
+    trained(tmp_path, GpuResource(profile="h200"), RetrieverTrainingConfig(precision="fp32", micro_batch=8))
+    assert (training.job.settings.precision, training.job.settings.micro_batch) == ("fp32", 8)
+    trained(tmp_path, GpuResource(profile="cpu"), RetrieverTrainingConfig())
+    assert (training.job.settings.precision, training.job.settings.micro_batch) == ("fp32", 32)
 
 
 def test_checkpoints_lie_where_the_next_run_with_the_same_inputs_finds_them(tmp_path, monkeypatch) -> None:
+    training, gpu = Training(monkeypatch), GpuResource(profile="cpu")
+    stage = trained(tmp_path, gpu, RetrieverTrainingConfig(checkpoint_steps=7))
+    assert training.job.checkpoints == tmp_path / "checkpoints" / f"retriever-{stage.key}"
+    assert [path.name for path in stage.path.iterdir()] == ["result.json"]
+    assert trained(tmp_path, gpu, RetrieverTrainingConfig(checkpoint_steps=9)).reused
+
+
+def test_the_job_names_the_devices_and_says_whether_foreign_code_may_run(tmp_path, monkeypatch) -> None:
     training = Training(monkeypatch)
-    stage = trained(tmp_path, "cpu", RetrieverTrainingConfig(checkpoint_steps=7))
-    assert training.checkpoint_dir == tmp_path / "checkpoints" / f"retriever-{stage.key}"
-    assert json.loads((stage.path / "result.json").read_text())["steps"] == 1
-    assert trained(tmp_path, "cpu", RetrieverTrainingConfig(checkpoint_steps=9)).reused
+    trained(tmp_path, GpuResource(profile="a100", index=2, count=4), RetrieverTrainingConfig())
+    assert (training.job.profile, training.job.index, training.job.count) == (PROFILES["a100"].name, 2, 4)
+    assert training.job.trust_remote_code
+    assert type(training.job).model_validate_json(json.dumps(training.job.model_dump(mode="json"))) == training.job
 
 
 def test_whole_models_are_not_for_the_pipeline(tmp_path) -> None:
     with pytest.raises(LexError, match=r"the pipeline registers adapters; set tuning to lora"):
-        trained(tmp_path, "cpu", RetrieverTrainingConfig(tuning="full"))
+        trained(tmp_path, GpuResource(profile="cpu"), RetrieverTrainingConfig(tuning="full"))

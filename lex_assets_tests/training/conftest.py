@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from pathlib import Path
 
@@ -15,6 +16,14 @@ TOPICS, PER_TOPIC, FILLERS = 12, 3, 20
 WORDS = (
     [f"q{n}" for n in range(TOPICS)] + [f"p{n}" for n in range(TOPICS)] + [f"w{n}" for n in range(FILLERS)] + ["mark"]
 )
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Children of a server that has the heavy imports behind it; a fork of this process could hang in polars."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lex_assets.training.retriever", "lex_assets.training.reranker"])
+    return context
 
 
 @pytest.fixture(scope="session")

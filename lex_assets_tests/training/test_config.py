@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lex_assets.assets.declare import core_settings, run_config
-from lex_assets.resources.gpu import PROFILES
+from lex_assets.models.devices import PROFILES
 from lex_assets.schemas import LexError
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig
 

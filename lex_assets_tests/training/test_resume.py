@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -18,6 +17,8 @@ from lex_assets.training.reranker import train_reranker
 from lex_assets.training.retriever import train_retriever
 from lex_assets.training.verdict import TrainingError
 from lex_assets_tests.training.conftest import MarkedToy, Toy
+
+pytestmark = pytest.mark.xdist_group("forkserver")
 
 SHARED = {"max_steps": 8, "checkpoint_steps": 2, "keep_checkpoints": 2, "evaluations": 4, "lora_dropout": 0.3}
 DIES_IN = 7
@@ -45,14 +46,6 @@ def train_and_die(kind: str, base: Path, out_dir: Path, tuning: str) -> None:
 
     torch.set_num_threads(1)
     train(kind, base, out_dir, kill, tuning=tuning)
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Children of a server that has the heavy imports behind it; a fork of this process could hang in polars."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lex_assets.training.retriever", "lex_assets.training.reranker"])
-    return context
 
 
 def contents(folder: Path) -> dict[str, bytes]:
