@@ -53,37 +53,36 @@ def training_progress(context: dg.AssetExecutionContext) -> Callable[[Mapping[st
     def report(step: Mapping[str, Any]) -> None:
         history.append(step)
         context.log.info(step["line"])
-        if step["metric"] is not None:
+        if step["metric"] is not None and step["step"]:
+            metadata = _training_figures(history) | _training_curves(history)
             context.log_event(
-                dg.AssetObservation(
-                    context.asset_key,
-                    description=step["line"],
-                    partition=context.partition_key,
-                    metadata=_training_metadata(history),
-                )
+                dg.AssetObservation(context.asset_key, step["line"], metadata, partition=context.partition_key)
             )
 
     return report
 
 
-def _training_metadata(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Figures of the last report, and the curves of all."""
-    last, validations = history[-1], [step for step in history if step["metric"] is not None]
-    losses = [step for step in history if step["loss"] is not None]
-    figures = {
+def _training_figures(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where training stands. The last report is of a validation; what a step says is that of the last step."""
+    last = history[-1]
+    step = next((report for report in reversed(history) if report["loss"] is not None), last)
+    return {
         "스텝 · step": last["step"],
         "전체 스텝 · of steps": last["total_steps"],
-        last["metric_name"]: last["metric"],
-        "남은 시간 · ETA (s)": round(last["eta_s"]),
+        "손실 · loss": step["loss"],
+        last["metric_name"]: round(last["metric"], 4),
+        "학습률 · learning rate": step["learning_rate"],
+        "초당 질의 · examples/s": round(last["examples_per_s"], 2),
+        "남은 시간(초) · ETA (s)": round(last["eta_s"]),
     }
-    if not losses:
-        return figures
-    return figures | {
-        "손실 · loss": losses[-1]["loss"],
-        "학습률 · learning rate": losses[-1]["learning_rate"],
-        "초당 질의 · examples/s": last["examples_per_s"],
-        "손실 곡선 · loss curve": plot(loss_curve(history, losses[-1]["chance"])),
-        "검증 곡선 · validation curve": plot(metric_curve(history, last["metric_name"], validations[0]["metric"])),
+
+
+def _training_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    chances = [report["chance"] for report in history if report["chance"] is not None]
+    base = None if history[0]["step"] else history[0]["metric"]  # unknown to a run that went on from a checkpoint
+    return {
+        "손실 곡선 · loss curve": plot(loss_curve(history, chances[-1])),
+        "검증 곡선 · validation curve": plot(metric_curve(history, history[-1]["metric_name"], base)),
     }
 
 

@@ -40,10 +40,11 @@ def main() -> None:
     requests: queue.Queue[Request] = queue.Queue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     if len(sys.argv) > 1:
-        _carry_out(json.loads(sys.argv[1]))
-        return
-    while _carry_out(requests.get()):
+        requests.put(json.loads(sys.argv[1]))
+    while _carry_out(requests.get()) and len(sys.argv) == 1:
         pass
+    sys.stdout.flush()
+    os._exit(0)  # at once: the usual way out takes seconds with torch loaded, and can wait for the thread that reads
 
 
 def _read(requests: queue.Queue[Request]) -> None:

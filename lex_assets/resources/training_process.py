@@ -46,6 +46,7 @@ def train_in_process(context: dg.AssetExecutionContext, job: TrainingJob, on_rep
     Raises LexError for what the training raises, RuntimeError when the process ends without a result, and what interrupts
     the run; the process has then stopped.
     """
+    context.log.info("학습 프로세스가 모델을 읽습니다 · the training process loads the model")
     reader, injector = dg.PipesTempFileMessageReader(), dg.PipesTempFileContextInjector()
     with dg.open_pipes_session(context, injector, reader) as session:
         request = {"job": job.model_dump(mode="json"), "pipes": dict(session.get_bootstrap_env_vars())}

@@ -16,9 +16,10 @@ def loss_curve(history: History, chance: float) -> str:
     return curves({"loss": series(history, "loss")}, "loss", "step", {"chance": chance})
 
 
-def metric_curve(history: History, name: str, base: float) -> str:
-    """SVG of the validation metric; the dashed line is the base model."""
-    return curves({name: series(history, "metric")}, "validation", "step", {"base": base})
+def metric_curve(history: History, name: str, base: float | None) -> str:
+    """SVG of the validation metric; the dashed line is the base model, where it is known."""
+    known = {} if base is None else {"base": base}
+    return curves({name: series(history, "metric")}, "validation", "step", known)
 
 
 def series(history: History, name: str) -> list[tuple[float, float]]:

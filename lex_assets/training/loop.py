@@ -194,7 +194,11 @@ class _Run:
             self._save(step)
         if stop:
             kept = self.checkpoints and self.checkpoints.latest_path()
-            raise StoppedError(f"training: stopped after step {step}; run it again to go on from {kept or 'the start'}")
+            error = StoppedError(
+                f"training: stopped after step {step}; run it again to go on from {kept or 'the start'}"
+            )
+            log.warning("%s", error)
+            raise error
 
     def _step(self, step: int) -> None:
         started = time.monotonic()

@@ -23,8 +23,8 @@ POLL = threading.Event()  # `wait` on it is a bounded pause between polls of a r
 class DagsterServer:
     """What a browser or a script talks to."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, pid: int = 0) -> None:
+        self.url, self.pid = url, pid
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """The `data` of a GraphQL request; fails with the errors that the server names."""
@@ -61,7 +61,7 @@ def running_server(home: Path, environment: dict[str, str]) -> Iterator[DagsterS
         stderr=log,
         start_new_session=True,
     )
-    server = DagsterServer(f"http://127.0.0.1:{port}")
+    server = DagsterServer(f"http://127.0.0.1:{port}", process.pid)
     try:
         try:
             server.until(lambda: process.poll() is None and _answers(server), READY_S)

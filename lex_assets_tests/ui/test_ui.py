@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lex_assets.schemas import DOMAINS
-from lex_assets_tests.ui.server import DagsterServer, running_server
+from lex_assets_tests.ui.server import DagsterServer
 
 REPOSITORY = Path(__file__).parents[2]
 CHROMIUM_FLAGS = [
@@ -33,19 +32,6 @@ query Asset($key: AssetKeyInput!) {
 }"""
 
 pytestmark = pytest.mark.xdist_group("ui")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
-    home = tmp_path_factory.mktemp("dagster")
-    shutil.copyfile(REPOSITORY / "lex_assets" / "dagster.yaml", home / "dagster.yaml")
-    environment = {
-        "LEX_RAW": str(REPOSITORY / "data" / "sample"),
-        "LEX_STORE": str(tmp_path_factory.mktemp("store")),
-        "LEX_GPU_PROFILE": "cpu",
-    }
-    with running_server(home, environment) as running:
-        yield running
 
 
 def backfill(server: DagsterServer, assets: list[str]) -> str:
