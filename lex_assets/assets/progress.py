@@ -68,7 +68,7 @@ def _training_figures(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     step = next((report for report in reversed(history) if report["loss"] is not None), last)
     return {
         "스텝 · step": last["step"],
-        "전체 스텝 · of steps": last["total_steps"],
+        "진행 · progress": f"{last['step']:,}/{last['total_steps']:,} ({last['step'] / last['total_steps']:.0%})",
         "손실 · loss": step["loss"],
         last["metric_name"]: round(last["metric"], 4),
         "학습률 · learning rate": step["learning_rate"],
