@@ -213,8 +213,8 @@ def _history(store: StoreResource, report: EvalReport, adapters: dict[str, dict[
     """This report after the earlier ones on the same frozen test set."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     rows = history_with(store.registry / LEADERBOARD_FILE, leaderboard_rows(report, *adapter_names(adapters), now))
-    shown = {"역사 · history": dg.MetadataValue.md("\n".join(history.lines(rows)))}
-    return shown | {title: plot(svg) for title, svg in history.plots(rows).items()} if len(rows) else {}
+    drawn = {title: plot(svg) for title, svg in history.plots(rows).items()} if len(rows) else {}
+    return {"역사 · history": dg.MetadataValue.md("\n".join(history.lines(rows)))} | drawn
 
 
 def adapter_names(adapters: dict[str, dict[str, Any]]) -> tuple[str, str]:

@@ -72,8 +72,9 @@ def append(path: Path, rows: pl.DataFrame, lock_timeout_s: float = 30.0) -> pl.D
 
 def history_with(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` of one report after those of earlier reports on the same test set, from the file at `path` where there is one."""
-    table = merge([*([read(path)] if path.exists() else []), rows])
-    return history(table, rows.item(0, "domain"), rows.item(0, "test_hash")) if len(rows) else table
+    if rows.is_empty() or not path.exists():
+        return rows
+    return history(merge([read(path), rows]), rows.item(0, "domain"), rows.item(0, "test_hash"))
 
 
 def write_page(path: Path, table: pl.DataFrame) -> None:

@@ -81,3 +81,4 @@ def test_a_new_report_follows_the_earlier_ones(tmp_path: Path, rows: pl.DataFram
     append(path, rows)
     append(path, rows.with_columns(report=pl.lit("other"), test_hash=pl.lit("f" * 64)))
     assert history_with(path, new)["report"].unique(maintain_order=True).to_list() == [rows["report"][0], "new"]
+    assert history_with(path, rows.clear()).is_empty(), "a report without human queries has no history"
