@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ from lex_assets.console import errors, failing_in_one_line, out
 from lex_assets.schemas import DOMAINS, LexError
 
 if TYPE_CHECKING:
+    from lex_assets.evaluation.base_and_model import QuestionSet
     from lex_assets.evaluation.scoring import Scored
     from lex_assets.registry.candidate import Registry
     from lex_assets.registry.champion import Champion
@@ -156,23 +158,74 @@ def _model_scores(
     device: str,
 ) -> dict[str, tuple[Scored, bool]]:
     """Regime (or "test" for files) → scores of base and model."""
-    from lex_assets.evaluation.base_and_model import base_and_model, base_of, question_set
+    from lex_assets.evaluation.base_and_model import base_of, is_reranker
+
+    name, adapter = base_of(model, base)
+    reranker = is_reranker(model)
+    sets = _question_sets(store, domain, files, groups, _seen_documents(name, reranker))
+    for one in sets:
+        if one.seen:
+            errors.print(
+                f"{one.name}: 기반이 학습에서 본 질의 {one.seen:,}개 제외 · {one.seen:,} queries that the base has seen left out",
+                soft_wrap=True,
+                highlight=False,
+            )
+    judge = _rerankers if reranker else _retrievers
+    cache = store / "cache" / "embeddings" if store else None
+    return {
+        one.name: (scored, False)
+        for one, scored in zip(sets, judge(sets, name, model, adapter, device, cache), strict=True)
+    }
+
+
+def _seen_documents(base: str, reranker: bool) -> frozenset[str]:
+    """Documents that the base was trained on, as far as it says so."""
+    from lex_assets.models.presets import reranker_preset, retriever_preset
+    from lex_assets.models.weights import trained_documents
+
+    preset: Callable[[str], Any] = reranker_preset if reranker else retriever_preset
+    return trained_documents(preset(base).hub_id) or frozenset()
+
+
+def _question_sets(
+    store: Path | None,
+    domain: str,
+    files: tuple[Path | None, Path | None, Path | None],
+    groups: Path | None,
+    trained: frozenset[str],
+) -> list[QuestionSet]:
+    from lex_assets.evaluation.base_and_model import question_set
     from lex_assets.evaluation.trec import read_groups
-    from lex_assets.models.bi_encoder import BiEncoder
     from lex_assets.registry.published import test_questions
 
     corpus, queries, qrels = files
     if store:
-        sets = list(test_questions(store, domain))
-    elif corpus and queries and qrels:
-        sets = [question_set(corpus, queries, qrels, read_groups(groups) if groups else None)]
-    else:
-        raise LexError("--model needs --store, or all of --corpus, --queries and --qrels")
-    name, adapter = base_of(model, base)
-    frozen = BiEncoder(name, device=device)
-    trained = BiEncoder(name if adapter else str(model), peft_adapter_path=adapter, device=device)
-    cache = store / "cache" / "embeddings" if store else None
-    return {one.name: (base_and_model(one, frozen, trained, cache), False) for one in sets}
+        return test_questions(store, domain, trained)
+    if corpus and queries and qrels:
+        return [question_set(corpus, queries, qrels, read_groups(groups) if groups else None)]
+    raise LexError("--model needs --store, or all of --corpus, --queries and --qrels")
+
+
+def _retrievers(
+    sets: list[QuestionSet], base: str, model: Path, adapter: str | None, device: str, cache: Path | None
+) -> list[Scored]:
+    from lex_assets.evaluation.base_and_model import base_and_model
+    from lex_assets.models.bi_encoder import BiEncoder
+
+    frozen = BiEncoder(base, device=device)
+    trained = BiEncoder(base if adapter else str(model), peft_adapter_path=adapter, device=device)
+    return [base_and_model(one, frozen, trained, cache) for one in sets]
+
+
+def _rerankers(
+    sets: list[QuestionSet], base: str, model: Path, adapter: str | None, device: str, cache: Path | None
+) -> list[Scored]:
+    from lex_assets.evaluation.base_and_model import base_and_reranker
+    from lex_assets.models.reranker import Reranker
+
+    frozen = Reranker(base, device=device)
+    trained = Reranker(base if adapter else str(model), peft_adapter_path=adapter, device=device)
+    return [base_and_reranker(one, frozen, trained) for one in sets]
 
 
 def _print_all(found: dict[str, tuple[Scored, bool]], as_json: bool) -> None:

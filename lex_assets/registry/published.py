@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,12 @@ def _tables(store: Path, asset: str, domain: str) -> dict[str, pl.DataFrame]:
     return {name: read_parquet(path) for name, path in files.items()}
 
 
-def test_questions(store: Path, domain: str) -> list[QuestionSet]:
-    """The human test questions of `domain` in a pipeline's store, one set per regime. Raises LexError."""
+def test_questions(store: Path, domain: str, trained: Collection[str] = ()) -> list[QuestionSet]:
+    """The human test questions of `domain` in a pipeline's store, one set per regime; trained: see `human_test_sets`.
+
+    Raises LexError."""
     split, corpus = (_tables(store.resolve(), asset, domain) for asset in ("split", "corpus"))
-    return list(human_test_sets(split["queries"], split["qrels"], corpus["passages"], domain))
+    return list(human_test_sets(split["queries"], split["qrels"], corpus["passages"], domain, trained))
 
 
 def candidate_from(store: Path, domain: str, tables: Tables) -> Candidate:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from lex_assets.evaluation.base_and_model import base_and_model, human_test_sets
+from lex_assets.evaluation.base_and_model import base_and_model, base_and_reranker, human_test_sets
 from lex_assets.evaluation.refusals import EvaluationError
 from lex_assets_tests.evaluation import made_up
-from lex_assets_tests.evaluation.stand_ins import WordEncoder
+from lex_assets_tests.evaluation.stand_ins import WordEncoder, WordReranker
 
 
 def test_regimes_are_never_averaged_and_synthetic_questions_stay_out() -> None:
@@ -30,3 +30,22 @@ def test_a_worse_model_is_called_worse_with_groups_as_units() -> None:
     verdicts = {c.metric: c for c in scored.comparisons}
     assert verdicts["ndcg@10"].verdict == "worse"
     assert verdicts["ndcg@10"].n_clusters == one.queries["split_group"].n_unique() < one.queries.height
+
+
+def test_questions_that_the_base_has_seen_are_left_out_and_counted() -> None:
+    asked, qrels = made_up.queries()
+    every = next(human_test_sets(asked, qrels, made_up.corpus(), "law"))
+    seen = every.queries.filter(pl.col("origin") == "citation")["doc_id"].head(3)
+    kept = next(human_test_sets(asked, qrels, made_up.corpus(), "law", seen.to_list()))
+    assert kept.seen == 3 and kept.queries.height == every.queries.height - 3 and every.seen == 0
+    assert not set(kept.queries["doc_id"]) & set(seen)
+
+
+def test_rerankers_are_compared_on_frozen_candidates_below_their_ceiling() -> None:
+    one = next(human_test_sets(*made_up.queries(), made_up.corpus(), "law"))
+    scored = base_and_reranker(one, WordReranker(), WordReranker(inverted=True), depth=10)
+    means = {row["system"]: row for row in scored.to_dict()["metrics"]}
+    assert set(means) == {"base", "model", "bm25", "ceiling"}
+    assert means["ceiling"]["ndcg@10"] >= max(row["ndcg@10"] for row in means.values())
+    assert {(c.baseline, c.system) for c in scored.comparisons} == {("base", "model")}
+    assert all(c.p_holm == c.p for c in scored.comparisons), "what stands beside is not compared"
