@@ -35,7 +35,7 @@ def resources() -> dict[str, object]:
         ),
         "lexical": LexicalSearchResource(engine=env("LEX_LEXICAL_ENGINE", "embedded")),
         "llm": LlmResource(store=store),
-        "gpu": GpuResource(profile=env("LEX_GPU_PROFILE", "")),
+        "gpu": GpuResource(profile=env("LEX_GPU_PROFILE", ""), count=int(env("LEX_GPU_COUNT", "1"))),
     }
 
 

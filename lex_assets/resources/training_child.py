@@ -73,7 +73,8 @@ class _Reports:
     def __init__(self, pipes: PipesContext | None) -> None:
         self.pipes = pipes
         self.asked_to_stop = threading.Event()
-        self.last = -MAX_PAUSE_S
+        self.sent_at = -MAX_PAUSE_S
+        self.withheld: Any = None
 
     def say(self, message: Mapping[str, Any]) -> None:
         """Send `message` to the run; only the first of several processes does."""
@@ -81,14 +82,20 @@ class _Reports:
             self.pipes.report_custom_message(message)
 
     def __call__(self, report: Any) -> bool:
-        """Send a step report when it validates, is the last, or comes some time after the one before."""
+        """Send a report of a step when some time has passed since the last one, or a validation follows it."""
         signal.signal(signal.SIGTERM, lambda *_: self.asked_to_stop.set())
-        now = time.monotonic()
         pause = min(max(MIN_PAUSE_S, PAUSE_SHARE * report.elapsed_s), MAX_PAUSE_S)
-        if report.metric is not None or report.step == report.total_steps or now - self.last >= pause:
-            self.last = now
-            self.say({"report": asdict(report) | {"line": report.line}})
+        if report.metric is not None and self.withheld:
+            self._send(self.withheld)
+        if report.metric is not None or time.monotonic() - self.sent_at >= pause:
+            self._send(report)
+        else:
+            self.withheld = report
         return self.asked_to_stop.is_set()
+
+    def _send(self, report: Any) -> None:
+        self.sent_at, self.withheld = time.monotonic(), None
+        self.say({"report": asdict(report) | {"line": report.line}})
 
 
 @contextmanager

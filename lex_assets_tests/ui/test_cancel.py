@@ -8,15 +8,15 @@ from typing import Any
 import psutil
 import pytest
 
-from lex_assets.io_managers.parquet import write_tables
 from lex_assets.training.config import RetrieverTrainingConfig
 from lex_assets.training.retriever import train_retriever
+from lex_assets_tests.pipeline.mined import DOMAIN, give_mined
 from lex_assets_tests.training.conftest import Toy
 from lex_assets_tests.ui.server import DagsterServer
 
 ENDS_WITHIN_S = 10
 WAIT_S = 300  # a busy machine takes long to start a run
-ASSET, DOMAIN = "retriever_adapter", "law"
+ASSET = "retriever_adapter"
 SETTINGS = {
     "max_steps": 60, "epochs": 60, "batch_size": 24, "evaluations": 3, "patience": 0, "valid_pool": 36,
     "learning_rate": 2e-3, "require_gain": False,
@@ -79,16 +79,8 @@ def training_processes(server: DagsterServer) -> list[psutil.Process]:
     return [process for process in below if "lex_assets.resources.training_child" in process.cmdline()]
 
 
-def give_data(store: Path) -> None:
-    """What mining would have left."""
-    toy, tables = Toy(), store / "tables"
-    write_tables(tables / "hard_negative_triplets" / DOMAIN, {"triplets": toy.triplets})
-    write_tables(tables / "training_queries" / DOMAIN, {"queries": toy.queries, "qrels": toy.qrels})
-    write_tables(tables / "corpus", {"passages": toy.corpus})
-
-
 def test_a_cancelled_training_ends_soon_and_the_next_run_goes_on(server: DagsterServer, store: Path, tmp_path) -> None:
-    give_data(store)
+    give_mined(store)
     cancelled = Run(server)
     server.until(lambda: cancelled.says("loss", "lr", "examples/s", "ETA"), WAIT_S)
     (process,) = training_processes(server)
