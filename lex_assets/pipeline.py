@@ -47,7 +47,8 @@ console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 @dataclass
 class MemoryMeter:
-    """Resident memory of this process, sampled in the background. Linux only; elsewhere the samples stay empty."""
+    """Resident memory of this process and of those that it started, sampled in the background. Linux only; elsewhere the
+    samples stay empty."""
 
     samples: list[tuple[float, float]] = field(default_factory=list)  # (unix seconds, MiB)
 
@@ -68,9 +69,19 @@ class MemoryMeter:
         return max((mib for at, mib in self.samples if start <= at <= end), default=0.0)
 
     def _sample_until(self, stop: threading.Event) -> None:
-        statm, page = Path("/proc/self/statm"), os.sysconf("SC_PAGE_SIZE")
-        while statm.exists() and not stop.wait(MEMORY_SAMPLE_S):
-            self.samples.append((time.time(), int(statm.read_text().split()[1]) * page / MIB))
+        children = Path(f"/proc/self/task/{os.getpid()}/children")
+        while children.exists() and not stop.wait(MEMORY_SAMPLE_S):
+            resident = sum(map(_resident_mib, ["self", *children.read_text().split()]))
+            self.samples.append((time.time(), resident))
+
+
+def _resident_mib(process: str) -> float:
+    """MiB that a process holds; 0 when it has just ended."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ it is complete or absent, whatever kills the process.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
 import uuid
@@ -19,6 +21,7 @@ from typing import Any
 
 from lex_assets.schemas import LexError, content_hash
 
+FULL = os.strerror(errno.ENOSPC)
 STALE_STAGING_S = 24 * 3600  # staging folders older than this were left by a killed process
 
 
@@ -55,13 +58,18 @@ def run_stage(root: Path, stage: str, key: str, compute: Callable[[Path], None])
 
 @contextmanager
 def appearing(target: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `target` by one rename when the body ends; nothing is left when the body raises."""
+    """A folder to fill that becomes `target` by one rename when the body ends; nothing is left when the body raises.
+
+    Raises LexError when the disk is full.
+    """
     staging = _staging(target.parent, target.name)
     try:
         yield staging
         rename_unless_there(staging, target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
+        if FULL in str(error) and not isinstance(error, LexError):  # polars has an error of its own for it
+            raise LexError(f"{target.parent}: cannot write ({FULL}); free space or set LEX_STORE") from error
         raise
 
 

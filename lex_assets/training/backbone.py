@@ -5,6 +5,7 @@ Texts are tokenized as in serving, once per run; a training step only pads.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,6 +25,8 @@ from lex_assets.training.step import MicroBatches
 C = TypeVar("C", bound=TrainingConfig)
 Row = dict[str, list[int]]
 """One tokenized sequence: input_ids and what else the tokenizer gives."""
+
+log = logging.getLogger(__name__)
 
 LARGE_WIDTH = 1024
 LARGE_RATE = {"lora": 2e-4, "full": 2e-5}
@@ -109,8 +112,10 @@ class RetrieverBackbone(Backbone):
         new = [text for text in dict.fromkeys(texts) if (kind, text) not in self._rows]
         if new:
             prefix, limit = self.settings[f"{kind}_prefix"], self.settings[f"{kind}_max_length"]
-            rows = tokenize(self.model.tokenizer, [prefix + text for text in new], None, limit).rows
-            self._rows.update({(kind, text): row for text, row in zip(new, rows, strict=True)})
+            tokens = tokenize(self.model.tokenizer, [prefix + text for text in new], None, limit)
+            if kind == "query":
+                tell_cut(tokens.n_truncated, len(new), limit, "query_max_length")
+            self._rows.update({(kind, text): row for text, row in zip(new, tokens.rows, strict=True)})
         return [self._rows[kind, text] for text in texts]
 
     def _output(self, features: dict[str, Tensor]) -> Tensor:
@@ -126,8 +131,25 @@ class RerankerBackbone(Backbone):
         queries, passages = [query for query, _ in pairs], [passage for _, passage in pairs]
         return tokenize(self.model.tokenizer, queries, passages, self.settings["max_length"]).rows
 
+    def tell_long(self, queries: Sequence[str]) -> None:
+        """Log how many queries leave no room for a passage."""
+        limit = self.settings["max_length"]
+        tell_cut(tokenize(self.model.tokenizer, queries, None, limit).n_truncated, len(queries), limit, "max_length")
+
     def _output(self, features: dict[str, Tensor]) -> Tensor:
         return features["scores"].float().squeeze(-1)
+
+
+def tell_cut(n_cut: int, n_queries: int, limit: int, setting: str) -> None:
+    """Log that training queries are longer than the model may read, and what to do."""
+    if n_cut:
+        log.warning(
+            "training: %d of %d queries are cut at %d tokens; raise %s, or ask shorter",
+            n_cut,
+            n_queries,
+            limit,
+            setting,
+        )
 
 
 def open_retriever(

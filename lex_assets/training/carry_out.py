@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from lex_assets.models.devices import Device, held
+from lex_assets.schemas import LexError
 from lex_assets.training.artefact import TrainingResult
 from lex_assets.training.files import TrainingTables
 from lex_assets.training.job import TrainingJob
@@ -34,8 +35,15 @@ def carry_out(job: TrainingJob, on_step: Callable[[Any], bool | None]) -> None:
     with _joined(job) as device:
         result = _trained(job, device, on_step)
         if Processes.current().first:
-            facts = dataclasses.asdict(result) | {"adapter_dir": ADAPTER}
-            (job.out / RESULT).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+            _write_result(job, result)
+
+
+def _write_result(job: TrainingJob, result: TrainingResult) -> None:
+    facts = dataclasses.asdict(result) | {"adapter_dir": ADAPTER}
+    try:
+        (job.out / RESULT).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+    except OSError as error:
+        raise LexError(f"{job.out}: cannot write the result ({error.strerror}); free space or set LEX_STORE") from error
 
 
 def _trained(job: TrainingJob, device: Device, on_step: Callable[[Any], bool | None]) -> TrainingResult:

@@ -64,7 +64,7 @@ class Checkpoints:
             self._write(staging, checkpoint)
             shutil.rmtree(self._path(step), ignore_errors=True)
             staging.rename(self._path(step))
-        except (OSError, SafetensorError, RuntimeError) as error:  # a full disk is none of the first for torch.save
+        except (OSError, SafetensorError) as error:
             cause = getattr(error, "strerror", None) or error
             raise LexError(
                 f"{self.folder}: cannot write a checkpoint ({cause}); free space, or set checkpoint_steps to 0"
@@ -108,7 +108,8 @@ class Checkpoints:
     def _write(self, folder: Path, checkpoint: Checkpoint) -> None:
         save_file(dict(checkpoint.weights), folder / _WEIGHTS)
         save_file(dict(checkpoint.best), folder / _BEST)
-        torch.save({"optimizer": checkpoint.optimizer, "random": checkpoint.random}, folder / _OPTIMIZER)
+        with (folder / _OPTIMIZER).open("wb") as file:  # given a path, torch hides why it cannot write
+            torch.save({"optimizer": checkpoint.optimizer, "random": checkpoint.random}, file)
         state = {"identity": self.identity, "progress": checkpoint.progress}
         (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
 

@@ -100,6 +100,7 @@ class RerankerTask:
         self.micro_batches = backbone.micro_batches
         self.sampler = Sampler(data, config.seed, config.hard_ratio)
         self.query_ids = [q for q in data.query_ids if data.negatives[q] or not config.hard_ratio]
+        backbone.tell_long([*data.texts.values(), *data.valid.texts])
         self.first_stage = [first_stage[query_id] for query_id in data.valid.query_ids]
         self.columns = [ArticleColumns.of(passages, data.parents) for passages in self.first_stage]
         self.valid_gains = gain_matrix(data.valid, [columns.articles for columns in self.columns])

@@ -88,6 +88,9 @@ class RetrieverTask:
             )
         self.micro_batches = backbone.micro_batches
         self.query_ids = data.query_ids
+        backbone.rows(
+            "query", [*data.texts.values(), *data.valid.texts]
+        )  # all at once: how many are too long is said once
         self.sampler = Sampler(data, config.seed, config.hard_ratio)
         self.taught: dict[tuple[str, str], float] = {}
         self.pool = list(pool)

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from lex_assets.registry.stages import run_stage, stage_key
+from lex_assets.registry.stages import appearing, run_stage, stage_key
+from lex_assets.schemas import LexError
 
 
 def write(text: str):
@@ -40,3 +42,13 @@ def test_a_failed_stage_leaves_nothing_and_can_be_repeated(tmp_path: Path) -> No
         run_stage(tmp_path, "train", "key", fail)
     assert list((tmp_path / "train").iterdir()) == []
     assert not run_stage(tmp_path, "train", "key", write("done")).reused
+
+
+def test_a_full_disk_is_named_whoever_writes(tmp_path: Path) -> None:
+    table = pl.DataFrame({"numbers": range(100_000)})
+    with (
+        pytest.raises(LexError, match=r"stage: cannot write \(No space left on device\); free space or set LEX_STORE"),
+        appearing(tmp_path / "stage" / "key"),
+    ):
+        table.write_parquet("/dev/full")
+    assert not list((tmp_path / "stage").iterdir())

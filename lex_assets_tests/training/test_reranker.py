@@ -129,6 +129,12 @@ def test_validation_does_not_add_positives(toy, cross_encoder_folder, tmp_path) 
         )
 
 
+def test_queries_that_leave_no_room_for_a_passage_are_counted(marked_toy, cross_encoder_folder, caplog) -> None:
+    with caplog.at_level("WARNING"):
+        task_of(marked_toy, cross_encoder_folder, max_length=5)
+    assert "60 of 60 queries are cut at 5 tokens; raise max_length" in caplog.text
+
+
 def test_head_is_found_by_name_and_saved(cross_encoder_folder) -> None:
     from transformers import AutoModelForSequenceClassification, BertModel
 

@@ -349,6 +349,15 @@ def test_bad_data_names_cause_and_remedy(toy, bi_encoder_folder, tmp_path) -> No
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
+def test_queries_that_are_cut_are_counted_once(toy, bi_encoder_folder, tmp_path, caplog) -> None:
+    with caplog.at_level("WARNING"):
+        train(
+            toy, bi_encoder_folder, tmp_path / "a", max_steps=2, evaluations=1, query_max_length=5, require_gain=False
+        )
+    told = [record.getMessage() for record in caplog.records if "are cut" in record.getMessage()]
+    assert told == ["training: 60 of 60 queries are cut at 5 tokens; raise query_max_length, or ask shorter"]
+
+
 def test_adapter_of_another_base_is_refused(trained, bi_encoder_folder, tmp_path) -> None:
     import shutil
 
