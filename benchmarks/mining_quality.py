@@ -1,4 +1,4 @@
-"""Are the mined negatives worth it, and how many are answers in truth? `python benchmarks/mining_quality.py --shared ../shared`
+"""Are the mined negatives worth it, and how many are answers in truth? `python -m benchmarks.mining_quality --shared ../shared`
 
 On `bench/core`, split as the pipeline splits it. One half of the training decisions trains a reranker; the other half is
 mined with it, so that no model has seen the labels of the questions that it mines for.
@@ -42,12 +42,12 @@ from lex_assets.queries.split import draw
 from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.search import corpus_texts
-from lex_assets.schemas import TRIPLETS
+from lex_assets.schemas import TRIPLETS, content_hash
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig
 from lex_assets.training.reranker import train_reranker
 from lex_assets.training.retriever import train_retriever
 
-SEED, WANTED, DEPTH = 7, 7, 30
+SEED, WANTED, DEPTH, MOST_LABELS = 7, 7, 30, 5
 QUERY_TOKENS, PASSAGE_TOKENS, PAIR_TOKENS = 48, 64, 112
 OURS = MiningConfig(rerank_depth=DEPTH, rerank_chunk=DEPTH, enough=10.0)
 """All systems read the same number of pairs: the budget that adapts is what `mining_speed.py` measures."""
@@ -60,15 +60,21 @@ Negatives = dict[str, list[str]]
 
 
 class RememberedScorer:
-    """A reranker that scores a pair once, as PairScorer and as what sentence-transformers calls."""
+    """A reranker that reads a pair once, also over restarts, as PairScorer and as what sentence-transformers calls."""
 
-    def __init__(self, reranker: Reranker) -> None:
-        self.reranker, self.known = reranker, {}
+    def __init__(self, reranker: Reranker, path: Path) -> None:
+        self.reranker, self.path = reranker, path
+        self.known: dict[str, float] = json.loads(path.read_text("utf-8")) if path.exists() else {}
 
     def score(self, pairs: Sequence[tuple[str, str]], batch_size: int = 64) -> np.ndarray:
-        new = [pair for pair in dict.fromkeys(map(tuple, pairs)) if pair not in self.known]
-        self.known.update(zip(new, self.reranker.score(new, batch_size).tolist() if new else [], strict=True))
-        return np.array([self.known[tuple(pair)] for pair in pairs], np.float32)
+        keys = [content_hash(*pair)[:24] for pair in pairs]
+        new = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in self.known}
+        if new:
+            scores = self.reranker.score(list(new.values()), batch_size)
+            self.known.update(zip(new, map(float, scores), strict=True))
+        if len(new) > 200:
+            self.path.write_text(json.dumps(self.known), "utf-8")
+        return np.array([self.known[key] for key in keys], np.float32)
 
     def predict(self, pairs: Sequence[tuple[str, str]], batch_size: int = 64, **_: object) -> torch.Tensor:
         return torch.from_numpy(self.score(pairs, batch_size))
@@ -92,7 +98,8 @@ class Bench:
 
 def halves(tables: CoreTables) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Training questions that train the reranker, and those that are mined; a split group is never divided."""
-    asked = tables.asked("train")
+    many = tables.qrels.group_by("query_id").len().filter(pl.col("len") > MOST_LABELS)
+    asked = tables.asked("train").join(many, on="query_id", how="anti")
     first = pl.Series([draw("half", group, SEED) < 0.5 for group in asked["split_group"]])
     return asked.filter(first), asked.filter(~first)
 
@@ -109,7 +116,7 @@ def prepared(tables: CoreTables, work: Path, limit: int) -> Bench:
     encoder = BiEncoder(BUILTIN, dtype="bfloat16")
     asked = pl.concat([mined, tables.asked("valid")])
     dense = DenseSearch.encode(encoder, asked, tables.corpus, work / "embeddings")
-    return Bench(tables, mined, lexical, dense, RememberedScorer(reranker))
+    return Bench(tables, mined, lexical, dense, RememberedScorer(reranker, work / "scores.json"))
 
 
 def _train_reranker(tables: CoreTables, queries: pl.DataFrame, lexical: LexicalIndex, out: Path) -> None:
@@ -263,7 +270,7 @@ def false_negatives(bench: Bench) -> None:
         name = f"top 7 by reranker, first {skip} skipped" if skip else "top 7 by reranker"
         rows[name] = {q: ids[skip : skip + WANTED] for q, ids in order.items()}
     rows |= {name: SYSTEMS[name](bench, qrels) for name in ("BM25", "sentence-transformers")}
-    rows |= {name: VARIANTS[name](bench, qrels) for name in VARIANTS}
+    rows |= {name: mine(bench, qrels) for name, mine in VARIANTS.items()}
     mined = ours(bench, qrels)
     rows["ours"] = selected(mined)
     found = {}
@@ -348,7 +355,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--work", type=Path, default=Path("data/mining_quality"), help="folder of finished parts")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--queries", type=int, default=10_000, help="mined questions, at most")
+    parser.add_argument("--queries", type=int, default=700, help="mined questions, at most")
     parser.add_argument("--evaluate", choices=("valid", "test"), default="test")
     parser.add_argument("--variants", action="store_true", help="train on settings that were not chosen too")
     parser.add_argument("--part", choices=("all", "false-negatives", "training"), default="all")

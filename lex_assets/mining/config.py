@@ -47,14 +47,14 @@ class MiningConfig(BaseModel):
     random: int = Field(
         default=0, ge=0, description="무작위 음성 수. Negatives per query drawn from outside the pools."
     )
-    dense_reference: Literal["lowest", "highest"] = Field(
+    dense_reference: Literal["lowest", "highest", "none"] = Field(
         default="highest",
-        description="밀집 임계값 기준 정답. Which positive article of a query sets the cosine threshold. With a margin, "
-        "`highest` gives harder negatives and mines fewer hidden positives than `lowest` at equal yield.",
+        description="밀집 임계값 기준 정답. Which positive article of a query sets the cosine threshold; `none` sets "
+        "none. With a margin, `highest` gives harder negatives and mines fewer hidden positives than `lowest` at equal yield.",
     )
-    rerank_reference: Literal["lowest", "highest"] = Field(
+    rerank_reference: Literal["lowest", "highest", "none"] = Field(
         default="highest",
-        description="재순위 임계값 기준 정답. Which positive article of a query sets the logit threshold.",
+        description="재순위 임계값 기준 정답. Which positive article of a query sets the logit threshold; `none` sets none.",
     )
     dense_margin: float = Field(
         default=0.0,

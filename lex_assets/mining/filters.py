@@ -51,8 +51,8 @@ def article_scores(positives: pl.DataFrame) -> pl.DataFrame:
 def reference(config: MiningConfig, model: str, column: str = "score_{}") -> pl.Expr:
     """The aggregation over a query's articles that gives its reference for `model`: dense or rerank."""
     scores = pl.col(column.format(model))
-    lowest = getattr(config, f"{model}_reference") == "lowest"
-    return (scores.min() if lowest else scores.max()).alias(f"reference_{model}")
+    by = {"lowest": scores.min(), "highest": scores.max(), "none": pl.lit(None, pl.Float32)}
+    return by[getattr(config, f"{model}_reference")].alias(f"reference_{model}")
 
 
 def _spread(scores: pl.Series) -> float:
