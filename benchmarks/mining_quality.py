@@ -7,7 +7,7 @@ mined with it, so that no model has seen the labels of the questions that it min
    what is left, and the hidden articles among them are counted. "top 7 by reranker" is compared at equal yield and, by
    skipping its first ranks, at the mean reranker score of our negatives.
 2. Training: the same adapter training on the negatives of each system, NDCG@10 over all articles for the test questions.
-   Settings were chosen on the validation questions (`--evaluate valid`).
+   Settings were chosen on the validation questions: variants are trained once and shown with their validation score only.
 
 sentence-transformers needs its extra (`pip install -e .[benchmarks] -c constraints.txt`). Finished parts are kept in `--work`
 and not repeated.
@@ -18,9 +18,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
@@ -51,6 +53,8 @@ SEED, WANTED, DEPTH, MOST_LABELS = 7, 7, 30, 5
 QUERY_TOKENS, PASSAGE_TOKENS, PAIR_TOKENS = 48, 64, 112
 OURS = MiningConfig(rerank_depth=DEPTH, rerank_chunk=DEPTH, enough=10.0)
 """All systems read the same number of pairs: the budget that adapts is what `mining_speed.py` measures."""
+
+EQUAL = "top by reranker at our yield"
 
 Negatives = dict[str, list[str]]
 """Query → passages."""
@@ -263,27 +267,26 @@ def mean_score(bench: Bench, negatives: Negatives) -> float:
 
 def false_negatives(bench: Bench) -> None:
     qrels, hidden = hide(bench)
+    mined = ours(bench, qrels)
+    negatives = selected(mined)
     order = ranked_by_reranker(bench, qrels)
     print(f"\n{len(hidden):,} hidden articles; negatives per query, mean logit, hidden articles mined:")
-    rows = {}
-    for skip in (0, 1, 2, 3, 4, 6, 8, 10, 13, 16):
-        name = f"top 7 by reranker, first {skip} skipped" if skip else "top 7 by reranker"
-        rows[name] = {q: ids[skip : skip + WANTED] for q, ids in order.items()}
+    rows = {"top 7 by reranker": {q: ids[:WANTED] for q, ids in order.items()}}
     rows |= {name: SYSTEMS[name](bench, qrels) for name in ("BM25", "sentence-transformers")}
     rows |= {name: mine(bench, qrels) for name, mine in VARIANTS.items()}
-    mined = ours(bench, qrels)
-    rows["ours"] = selected(mined)
+    for skip in (0, 1, 2, 3, 4, 6, 8, 10, 13, 16):
+        skipped = {q: order.get(q, [])[skip : skip + len(ids)] for q, ids in negatives.items()}
+        rows[f"{EQUAL}, first {skip} skipped"] = skipped
+    rows["ours"] = negatives
     found = {}
-    for name, negatives in rows.items():
-        found[name] = (mean_score(bench, negatives), rate(negatives, hidden))
-        size = np.mean([len(ids) for ids in negatives.values()])
+    for name, chosen in rows.items():
+        found[name] = (mean_score(bench, chosen), rate(chosen, hidden))
+        size = np.mean([len(ids) for ids in chosen.values()])
         print(f"{name:40}{size:6.2f}{found[name][0]:9.3f}{found[name][1]:9.3f}", flush=True)
-    curve = sorted(value for name, value in found.items() if name.startswith("top 7"))
+    curve = sorted(value for name, value in found.items() if name.startswith(EQUAL))
     logits, rates = zip(*curve, strict=True)
     equal = float(np.interp(found["ours"][0], logits, rates))
-    print(
-        f"top 7 by reranker at our mean logit: {equal:.3f}; ours is {found['ours'][1] / equal:.2f} of it (target 0.5)"
-    )
+    print(f"{EQUAL} and mean logit: {equal:.3f}; ours is {found['ours'][1] / equal:.2f} of it (target 0.5)")
     print("estimated by the audit itself:", json.dumps(mined.report["hidden_gold"]))
 
 
@@ -306,22 +309,26 @@ def triplets(negatives: Negatives, queries: pl.DataFrame, qrels: pl.DataFrame) -
 def trained(bench: Bench, negatives: Negatives, seed: int, out: Path) -> BiEncoder:
     """The retriever after the same training on these negatives."""
     config = RetrieverTrainingConfig(
-        seed=seed, epochs=2, precision="bf16", negatives_per_query=3, query_max_length=QUERY_TOKENS,
+        seed=seed, epochs=1, batch_size=16, precision="bf16", negatives_per_query=3, query_max_length=QUERY_TOKENS,
         passage_max_length=PASSAGE_TOKENS, evaluations=1, valid_queries=10, valid_pool=50, require_gain=False,
         checkpoint_steps=0, lora_dropout=0.0,
     )  # fmt: skip
-    if not out.exists():
-        rows, tables = triplets(negatives, bench.queries, bench.tables.qrels), bench.tables
-        asked = pl.concat([bench.queries, tables.asked("valid")])
-        train_retriever(BUILTIN, rows, asked, tables.qrels, tables.corpus, config, out, lexical=bench.lexical)
-    return BiEncoder(BUILTIN, peft_adapter_path=str(out), dtype="bfloat16")
+    rows, tables = triplets(negatives, bench.queries, bench.tables.qrels), bench.tables
+    asked = pl.concat([bench.queries, tables.asked("valid")])
+    train_retriever(BUILTIN, rows, asked, tables.qrels, tables.corpus, config, out, lexical=bench.lexical)
+    return _cutting(peft_adapter_path=str(out))
 
 
-def ndcg(bench: Bench, encoder: BiEncoder, name: str) -> float:
-    """NDCG@10 of the questions of a set over all articles."""
-    asked, texts = bench.tables.asked(name), bench.texts
-    gold = _barred(asked.with_columns(doc_id=pl.lit("")), bench.tables.qrels, bench.tables.corpus.clear())
-    index = DenseIndex.encode(encoder, list(texts), list(texts.values()))
+def measured(bench: Bench, encoder: BiEncoder) -> dict[str, float]:
+    """NDCG@10 over all articles of the valid and of the test questions."""
+    index = DenseIndex.encode(encoder, list(bench.texts), list(bench.texts.values()))
+    return {name: ndcg(bench, encoder, index, name) for name in ("valid", "test")}
+
+
+def ndcg(bench: Bench, encoder: BiEncoder, index: DenseIndex, name: str) -> float:
+    asked = bench.tables.asked(name)
+    labels = bench.tables.qrels.join(asked, on="query_id", how="semi").group_by("query_id").agg("passage_id")
+    gold = {query: set(passages) for query, passages in labels.iter_rows()}
     hits = index.search(encoder.encode_queries(asked["text"].to_list()), 10)
     discount = 1 / np.log2(np.arange(2, 12))
     scores = [
@@ -331,33 +338,46 @@ def ndcg(bench: Bench, encoder: BiEncoder, name: str) -> float:
     return float(np.mean(scores))
 
 
-def training(bench: Bench, seeds: int, name: str, work: Path, variants: bool) -> None:
-    systems = SYSTEMS | (VARIANTS if variants else {})
-    print(f"\nNDCG@10 of the {len(bench.tables.asked(name))} {name} questions, {seeds} seeds")
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What `path` holds as JSON, made first where it does not exist."""
+    if not path.exists():
+        made = json.dumps(make(), ensure_ascii=False)
+        path.write_text(made, "utf-8")
+    return json.loads(path.read_text("utf-8"))
+
+
+def training(bench: Bench, seeds: Sequence[int], work: Path, chosen: Sequence[str]) -> None:
+    """Train and measure what is not measured yet; the test set is shown for SYSTEMS, which validation chose."""
+    systems = {name: mine for name, mine in (SYSTEMS | VARIANTS).items() if not chosen or name in chosen}
+    base = kept(work / "result-base.json", lambda: measured(bench, _cutting()))
     print(
-        f"{'no training':40}{ndcg(bench, BiEncoder(BUILTIN, dtype='bfloat16', passage_max_length=PASSAGE_TOKENS), name):.4f}"
+        f"\nNDCG@10, seeds {list(seeds)}{'':14}valid     test\n{'no training':38}{base['valid']:.4f}    {base['test']:.4f}"
     )
-    for number, (system, mine) in enumerate(systems.items()):
-        kept = work / f"negatives-{number}.json"
-        if not kept.exists():
-            kept.write_text(json.dumps(mine(bench, bench.tables.qrels), ensure_ascii=False), "utf-8")
-        negatives = json.loads(kept.read_text("utf-8"))
-        scores = [
-            ndcg(bench, trained(bench, negatives, seed, work / f"adapter-{number}-{seed}"), name)
-            for seed in range(seeds)
-        ]
-        each = ", ".join(f"{score:.4f}" for score in scores)
-        print(f"{system:40}{np.mean(scores):.4f} ± {np.std(scores):.4f}   ({each})", flush=True)
+    for name, mine in systems.items():
+        slug = re.sub(r"\W+", "-", name)
+        negatives = kept(work / f"negatives-{slug}.json", lambda mine=mine: mine(bench, bench.tables.qrels))
+        scores = []
+        for seed in seeds if name in SYSTEMS else seeds[:1]:
+            folder = work / f"adapter-{slug}-{seed}"
+            make = lambda seed=seed, folder=folder, n=negatives: measured(bench, trained(bench, n, seed, folder))  # noqa: E731
+            scores.append(kept(work / f"result-{slug}-{seed}.json", make))
+        valid, test = ([score[part] for score in scores] for part in ("valid", "test"))
+        shown = f"{np.mean(test):.4f} ± {np.std(test):.4f}   {[round(t, 4) for t in test]}" if name in SYSTEMS else "—"
+        print(f"{name:38}{np.mean(valid):.4f}    {shown}", flush=True)
+
+
+def _cutting(**options: str) -> BiEncoder:
+    """Passages are cut as in training; windows would make the same comparison at several times the cost."""
+    return BiEncoder(BUILTIN, dtype="bfloat16", passage_max_seq_length=PASSAGE_TOKENS, window_overlap=None, **options)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--work", type=Path, default=Path("data/mining_quality"), help="folder of finished parts")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--queries", type=int, default=700, help="mined questions, at most")
-    parser.add_argument("--evaluate", choices=("valid", "test"), default="test")
-    parser.add_argument("--variants", action="store_true", help="train on settings that were not chosen too")
+    parser.add_argument("--systems", nargs="+", default=[], help="train these only")
     parser.add_argument("--part", choices=("all", "false-negatives", "training"), default="all")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -366,7 +386,7 @@ def main() -> None:
     if options.part != "training":
         false_negatives(bench)
     if options.part != "false-negatives":
-        training(bench, options.seeds, options.evaluate, options.work, options.variants)
+        training(bench, options.seeds, options.work, options.systems)
 
 
 if __name__ == "__main__":

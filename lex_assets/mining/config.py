@@ -74,7 +74,7 @@ class MiningConfig(BaseModel):
         description="인용 이웃의 여유 배수. Margins are this many times wider for siblings and citation neighbours.",
     )
     question_similarity: float = Field(
-        default=0.3,
+        default=0.2,
         ge=0,
         le=1,
         description="비슷한 질문의 기준(0 = 끔). A candidate that answers a training question this much like its own is dropped: "

@@ -17,7 +17,10 @@ from lex_assets_tests.mining.conftest import TableReranker, TableSearch, article
 
 def mine(queries, qrels, corpus, lexical=None, dense=None, reranker=None, **options):
     extra = {name: options.pop(name) for name in ("neighbours", "held_out_families", "judge") if name in options}
-    return mine_hard_negatives(queries, qrels, corpus, lexical, dense, reranker, MiningConfig(**options), **extra)
+    config = MiningConfig(
+        **{"question_similarity": 0} | options
+    )  # the questions of this world differ in their number only
+    return mine_hard_negatives(queries, qrels, corpus, lexical, dense, reranker, config, **extra)
 
 
 def negatives(mined, query_id: str) -> list[str]:

@@ -46,14 +46,14 @@ def test_siblings_cited_and_equally_titled_articles_are_candidates(queries, qrel
 
 def test_a_pool_has_the_size_it_was_given_and_the_nearest_are_taken(queries, qrels, corpus) -> None:
     dense = dense_search(queries, corpus, lambda q, p: {paragraph(1, 1): 0.9, paragraph(1, 5): 0.5}.get(p, 0.1))
-    mined = mine(queries, qrels, corpus, dense=dense, pool_dense=1, pool_sibling=1, question_similarity=0)
+    mined = mine(queries, qrels, corpus, dense=dense, pool_dense=1, pool_sibling=1)
     assert pools(mined, "Q1") == {paragraph(1, 5): "dense+sibling"}
     assert mined.report["pools"]["overlap"] == 0.0
 
 
 def test_every_pool_that_proposed_a_candidate_is_named(queries, qrels, corpus, lexical) -> None:
     dense = dense_search(queries, corpus, lambda q, p: 0.9 if p == paragraph(int(q[1]), 1) else 0.1)
-    mined = mine(queries, qrels, corpus, lexical, dense, question_similarity=0)
+    mined = mine(queries, qrels, corpus, lexical, dense)
     assert pools(mined, "Q1")[paragraph(1, 3)] == "lexical+dense+sibling"
     assert pools(mined, "Q1")[paragraph(7, 1)] == "lexical+dense"
     assert mined.report["pools"]["overlap"] == 1.0
@@ -71,10 +71,10 @@ def test_an_answer_of_a_similar_question_is_no_negative(queries, qrels, corpus, 
     ]
     lexical = TableSearch(dict.fromkeys(texts, next(iter(lexical.scores.values()))))
     asked = queries.with_columns(text=pl.Series(texts))
-    seen = verdicts(mine(asked, qrels, corpus, lexical), "Q1")
+    seen = verdicts(mine(asked, qrels, corpus, lexical, question_similarity=0.3), "Q1")
     assert {seen[paragraph(2, p)] for p in range(1, 6)} == {"false_negative_similar"}  # the article, not only its 항
     assert "false_negative_similar" not in {seen[paragraph(3, 1)], seen[paragraph(4, 1)]}
-    off = verdicts(mine(asked, qrels, corpus, lexical, question_similarity=0), "Q1")
+    off = verdicts(mine(asked, qrels, corpus, lexical), "Q1")
     assert "false_negative_similar" not in off.values()
 
 
@@ -177,7 +177,7 @@ def test_reasons_of_short_queries(queries, qrels, corpus) -> None:
             return 0.0
         return 5.0 if query[1] == "3" or (passage[:-4] in everything[:6] and query[1] == "4") else -5.0 - len(passage)
 
-    options = {"pool_sibling": 0, "rerank_depth": 8, "question_similarity": 0}
+    options = {"pool_sibling": 0, "rerank_depth": 8}
     mined = mine(queries, qrels, corpus, lexical, reranker=TableReranker(logit), **options)
     reasons = dict(mined.triplets.select("query_id", "fill_reason").iter_rows())
     assert reasons == {"Q1": "no_candidates", "Q2": "pool_short", "Q3": "budget", "Q4": "budget"}
