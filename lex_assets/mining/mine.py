@@ -42,12 +42,27 @@ class Mined:
 @dataclass(frozen=True)
 class _Task:
     """What is mined: training queries with the passages of their best grade, held-out queries with theirs, which calibrate,
-    and the pairs that are excluded."""
+    the corpus, citation links between its articles (parent_id → parent_ids), and the pairs that are excluded."""
 
     queries: pl.DataFrame
     relevant: pl.DataFrame
     held_out: pl.DataFrame
+    corpus: pl.DataFrame
+    neighbours: Mapping[str, Iterable[str]]
     excluded: pl.DataFrame
+    config: MiningConfig
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What the filters and the audit read: hits per pool, hits that a rule excludes, scored positives, thresholds, and
+    pairs of similar questions."""
+
+    hits: Mapping[str, pl.DataFrame]
+    rules: pl.DataFrame
+    positives: pl.DataFrame
+    limits: pl.DataFrame
+    near: pl.DataFrame
 
 
 def mine_hard_negatives(
@@ -72,37 +87,62 @@ def mine_hard_negatives(
     Raises LexError when no query is left, a score is NaN, an index belongs to another corpus, the judge gives no verdict,
     or every candidate was filtered away.
     """
-    config, neighbours = config or MiningConfig(), neighbours or {}
-    task = _task(queries, qrels, corpus, config)
-    scorer = Scorer(queries, corpus, dense, reranker, config.batch_size, progress)
-    hits = raw_hits(task.queries, lexical, dense, config)
-    hits |= structural_hits(task.relevant, corpus, neighbours, config, scorer.dense)
-    rules = hit_rules(hits, task.excluded, corpus, held_out_families)
-    positives = _positives(task.relevant, corpus, scorer, "positives")
-    limits = thresholds(positives, _positives(task.held_out, corpus, scorer, "held-out"), config)
-    near = similar_questions(task.queries, config.question_similarity)
-    similar = answers_of_similar(near, task.relevant, corpus)
-    pool = with_neighbours(candidate_pool(hits, rules, config), task.relevant, corpus, neighbours, similar)
-    judged = judge_unread(scorer.dense(pool).join(limits, on="query_id", how="left"), corpus, config)
+    task = _task(queries, qrels, corpus, neighbours or {}, config or MiningConfig())
+    scorer = Scorer(queries, corpus, dense, reranker, task.config.batch_size, progress)
+    evidence = _evidence(task, lexical, dense, scorer, held_out_families)
+    judged = _judged(task, evidence, scorer)
     if reranker is not None:
-        judged = _rerank_rounds(judged, scorer, config)
-    chosen = choose_judged(judged, config, judge, scorer.texts) if judge else choose(judged, config)
-    spare = random_negatives(
-        task.queries,
-        _negatable(corpus, held_out_families),
-        pl.concat([chosen.select(KEY), task.excluded.select(KEY)]),
-        config,
-    )
-    found = pl.concat([chosen, scorer.score(spare, "random")], how="diagonal")
-    candidates = CANDIDATES.validate(found.select(CANDIDATES.names).sort(KEY))
-    _require_negatives(candidates, rules)
+        judged = _rerank_rounds(judged, scorer, task.config)
+    chosen = choose_judged(judged, task.config, judge, scorer.texts) if judge else choose(judged, task.config)
+    candidates = _with_random(chosen, task, scorer, held_out_families)
+    _require_negatives(candidates, evidence.rules)
     labels = with_judged(qrels, candidates)
-    relevant = labels.join(task.queries.select("query_id"), on="query_id")
-    mined = triplets(_best_grade(relevant, corpus), candidates, config)
-    strangers = answers_of_similar(_of_other_groups(near, task.queries), task.relevant, corpus)
-    hidden = hidden_gold(hits, candidates, positives, limits, linked_articles(neighbours), strangers, config)
-    report = mining_report(task.queries, corpus, rules, candidates, positives, caps_of(limits), hidden, config)
-    return Mined(mined, candidates, report, labels)
+    positives = _best_grade(labels.join(task.queries.select("query_id"), on="query_id"), corpus)
+    return Mined(triplets(positives, candidates, task.config), candidates, _audit(task, evidence, candidates), labels)
+
+
+def _evidence(
+    task: _Task, lexical: LexicalSearch | None, dense: DenseSearch | None, scorer: Scorer, held_out: Set[str]
+) -> _Evidence:
+    hits = raw_hits(task.queries, lexical, dense, task.config)
+    hits |= structural_hits(task.relevant, task.corpus, task.neighbours, task.config, scorer.dense)
+    positives = _positives(task.relevant, task.corpus, scorer, "positives")
+    calibration = _positives(task.held_out, task.corpus, scorer, "held-out")
+    return _Evidence(
+        hits,
+        hit_rules(hits, task.excluded, task.corpus, held_out),
+        positives,
+        thresholds(positives, calibration, task.config),
+        similar_questions(task.queries, task.config.question_similarity),
+    )
+
+
+def _judged(task: _Task, evidence: _Evidence, scorer: Scorer) -> pl.DataFrame:
+    """The candidates with the verdicts of all rules that need no reranker."""
+    similar = answers_of_similar(evidence.near, task.relevant, task.corpus)
+    pool = candidate_pool(evidence.hits, evidence.rules, task.config)
+    flagged = with_neighbours(pool, task.relevant, task.corpus, task.neighbours, similar)
+    scored = scorer.dense(flagged).join(evidence.limits, on="query_id", how="left")
+    return judge_unread(scored, task.corpus, task.config)
+
+
+def _with_random(chosen: pl.DataFrame, task: _Task, scorer: Scorer, held_out: Set[str]) -> pl.DataFrame:
+    """The CANDIDATES table: `chosen`, and the random negatives."""
+    allowed = task.corpus.filter(~pl.col("family").is_in(list(held_out)))["passage_id"].sort().to_list()
+    taken = pl.concat([chosen.select(KEY), task.excluded.select(KEY)])
+    spare = scorer.score(random_negatives(task.queries, allowed, taken, task.config), "random")
+    found = pl.concat([chosen, spare], how="diagonal")
+    return CANDIDATES.validate(found.select(CANDIDATES.names).sort(KEY))
+
+
+def _audit(task: _Task, evidence: _Evidence, candidates: pl.DataFrame) -> dict[str, Any]:
+    strangers = answers_of_similar(_of_other_groups(evidence.near, task.queries), task.relevant, task.corpus)
+    links = linked_articles(task.neighbours)
+    hidden = hidden_gold(evidence.hits, candidates, evidence.positives, evidence.limits, links, strangers, task.config)
+    caps = caps_of(evidence.limits)
+    return mining_report(
+        task.queries, task.corpus, evidence.rules, candidates, evidence.positives, caps, hidden, task.config
+    )
 
 
 def _of_other_groups(near: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
@@ -112,7 +152,13 @@ def _of_other_groups(near: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
     return joined.filter(pl.col("split_group") != pl.col("split_group_other")).select(near.columns)
 
 
-def _task(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, config: MiningConfig) -> _Task:
+def _task(
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    corpus: pl.DataFrame,
+    neighbours: Mapping[str, Iterable[str]],
+    config: MiningConfig,
+) -> _Task:
     """Training queries that have a positive in the corpus, in order of id, with what belongs to them.
 
     Positives are the passages of a query's best grade. Lower grades (the rest of a cited article) are excluded from
@@ -131,7 +177,10 @@ def _task(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame, conf
         train,
         best.join(train, on="query_id", how="semi", maintain_order="left"),
         best.filter(pl.col("query_id").is_in(drawn)) if config.cap_quantile else best.clear(),
+        corpus,
+        neighbours,
         excluded_pairs(train, qrels, corpus),
+        config,
     )
 
 
@@ -145,12 +194,6 @@ def _positives(relevant: pl.DataFrame, corpus: pl.DataFrame, scorer: Scorer, sta
     """(query_id, passage_id, parent_id, score_dense, score_rerank) of `relevant`."""
     scored = scorer.score(relevant.select(KEY), stage)
     return scored.join(corpus.select("passage_id", "parent_id"), on="passage_id", maintain_order="left")
-
-
-def _negatable(corpus: pl.DataFrame, held_out_families: Set[str]) -> list[str]:
-    """What random negatives are drawn from, sorted."""
-    held = pl.col("family").is_in(list(held_out_families))
-    return corpus.filter(~held)["passage_id"].sort().to_list()
 
 
 def _rerank_rounds(judged: pl.DataFrame, scorer: Scorer, config: MiningConfig) -> pl.DataFrame:
