@@ -65,6 +65,9 @@ def questions(
     dry_run: Annotated[bool, typer.Option(help="비용만 셈함 · estimate the cost, ask nothing")] = False,
     cache: Cache = None,
     budget_requests: Requests = 0,
+    budget_tokens: Annotated[
+        int, typer.Option(min=0, help="토큰 수의 상한, 0은 없음 · most tokens, 0 for no bound")
+    ] = 0,
     budget_money: Annotated[float, typer.Option(min=0, help="비용의 상한, 0은 없음 · most money, 0 for no bound")] = 0,
     input_price: Annotated[float | None, typer.Option(help="입력 백만 토큰의 값 · per million input tokens")] = None,
     output_price: Annotated[float | None, typer.Option(help="출력 백만 토큰의 값 · per million output tokens")] = None,
@@ -92,7 +95,7 @@ def questions(
             "question",
             cache,
             ClientConfig(requests_per_minute=requests_per_minute, concurrency=concurrency),
-            Budget(budget_requests=budget_requests, budget_money=budget_money),
+            Budget(budget_requests=budget_requests, budget_tokens=budget_tokens, budget_money=budget_money),
             Price(input=input_price, output=output_price),
         )
         writer = LlmGenerator(client, asked, per_passage, progress=Spending())

@@ -99,7 +99,7 @@ class _Run:
         return LlmJudge(self.llm.judging(self.meter), self.config.judge_sample, progress)
 
 
-@stage_asset(group="train", kinds={"polars"}, code_version="2")
+@stage_asset(group="train", kinds={"polars"}, code_version="3")
 def synthetic_qa(
     context: dg.AssetExecutionContext,
     config: SyntheticRun,

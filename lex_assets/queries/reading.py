@@ -25,6 +25,10 @@ _LEFTOVER = re.compile(
     r"같은 (?:조|항|호)\s?(?:각 호의?|각 목의?)?|(?<!다음 )각 호(?:의|에 따른)?(?= )|바에 따라|정하는 바에 따라"
 )
 BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）")
+DEFINED = re.compile(r"[\"“]([^\"“”]{2,24})[\"”](?:\([^()]*\))?(?:이란|란|이라 함은|라 함은)\s")
+"""A term that a provision defines."""
+UNDEFINED = re.compile(r"정하는|정한|지정한|고시하는|그 밖에|각각|[은는]\s|자$")
+"""What stands between quotation marks and is no term: words that a decree fills in."""
 MARK = re.compile(r"^\s*(?:[①-⑳㉑-㊿]|\d+(?:의\d+)?\.|[가-하]\.|\d+\)|\([\d가-하]\)|[■○ㆍ•-])\s*")
 _GENERIC = re.compile(
     r"^(?:정의|용어의 정의|목적|벌칙|과태료|양벌규정|적용\s?범위|준용|준용규정|위임|시행일|경과조치|기타|권한의 위임|삭제|총칙|보칙|통칙)$"

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from lex_assets.passages.overlap import shared_ngrams, shingles
 from lex_assets.queries.holdings import holdings, search_words
+from lex_assets.queries.issues import issues
 from lex_assets.queries.korean import with_particle
 from lex_assets.queries.questions import SyntheticQuestion
-from lex_assets.queries.reading import BRACKETS, MARK, VAGUE, Found, Reading, nouns, plain
+from lex_assets.queries.reading import BRACKETS, DEFINED, MARK, UNDEFINED, VAGUE, Found, Reading, nouns, plain
 
 _HEADER = re.compile(r"구분|유형|위반행위$|내용|기준|종류|대상|항목|비고|단위|근거")
 _BROKEN = re.compile(
@@ -33,8 +34,8 @@ _LAY = {
 
 def definitions(r: Reading) -> Found:
     """ "금융상품"이란 …: what a defined term means."""
-    for term in re.findall(r"[\"“]([^\"“”]{2,24})[\"”](?:\([^()]*\))?(?:이란|란|이라 함은|라 함은)\s", r.text)[:2]:
-        if re.search(r"정하는|정한|지정한|고시하는|그 밖에|각각|[은는]\s|자$", term):
+    for term in DEFINED.findall(r.text)[:2]:
+        if UNDEFINED.search(term):
             continue
         forms = [
             f"{with_particle(term, '이란')} 구체적으로 어떤 것을 가리키나요?",
@@ -361,7 +362,7 @@ def keywords(r: Reading) -> Found:
 Maker = Callable[[Reading], Found]
 MAKERS: tuple[Maker, ...] = (
     definitions, penalties, deadlines, procedures, prohibitions, tables, powers, lists, exceptions, amounts,
-    delegated, duties, headings, keywords,
+    delegated, duties, issues, headings, keywords,
 )  # fmt: skip
 
 DECISION_MAKERS: tuple[Maker, ...] = (holdings, search_words)
@@ -379,7 +380,7 @@ _EASY, _MEDIUM = 0.5, 0.25
 class RuleGenerator:
     """Questions by rule; see the makers in this module for their kinds."""
 
-    name = "rules-2"
+    name = "rules-3"
     licence = "CC0-1.0"
 
     def __init__(self, per_passage: int = 3, lay_share: float = 0.2) -> None:

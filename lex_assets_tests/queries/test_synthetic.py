@@ -73,6 +73,39 @@ def test_kinds(text: str, kind: str, words: str) -> None:
     assert "제3조" not in question and "제1항" not in question
 
 
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ('① 이 법에서 "교환사채"란 회사가 가진 주식으로 바꿀 수 있는 채권을 말한다.', "‘교환사채’"),
+        ("① 누구든지 접근매체를 타인에게 양도하여서는 아니 된다.", "접근매체를 타인에게 양도하는 행위"),
+        (
+            "① 위원회는 신청인의 대주주에게 필요한 자료의 제출을 요구할 수 있다.",
+            "위원회가 신청인의 대주주에게 .*요구할 수 있는",
+        ),
+        ("① 회사는 제3조에 따라 영업의 현황을 주주에게 통지하여야 한다.", "회사가 영업의 현황을 주주에게 통지"),
+        ("① 이 장은 외국에서 한 거래에도 적용한다.", "등록의 취소"),
+    ],
+)
+def test_issues_are_stated_as_a_lawyer_would(text: str, stated: str) -> None:
+    import re
+
+    issue = asked(text)["issue"]
+    assert re.search(stated, issue) and re.search(r"(?:여부|의미|요건|기준|효과|범위)$", issue), issue
+    assert "제3조" not in issue
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '① 법에서 "대통령령으로 정하는 자"란 다음 각 호의 자를 말한다.',
+        "② 회사는 제3조 및 제4조에서 정한 바에 따라 이를 다시 통지하여야 한다.",
+        "② 위원회는 다음 각 호의 경우에는 그 밖에 필요한 조치를 할 수 있다.",
+    ],
+)
+def test_issues_that_hang_on_other_words_are_not_stated(text: str) -> None:
+    assert "issue" not in asked(text, title="정의")
+
+
 def test_tables_ask_for_a_row() -> None:
     text = "위반행위 | 근거 | 금액\n가. 법 제3조를 위반하여 보고서를 제출하지 않은 경우 | 법 제9조 | 600"
     context = "가나금융법 시행령 > 별표 2 과태료의 부과기준(제9조 관련)"
