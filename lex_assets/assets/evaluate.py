@@ -102,18 +102,9 @@ def eval_report(
 
     stage = run_stage(store.stages, "eval_report", stage_key("3", settings.model_dump(), provenance), compute)
     report = read_report(stage.path / "report")
-    tables = {
-        "headline": report.headline(),
-        "run": RUN.validate(pl.read_parquet(stage.path / "run.parquet")),
-        "guards": GUARD_SCORES.validate(pl.read_parquet(stage.path / "guards.parquet")),
-        "costs": COSTS.validate(pl.read_parquet(stage.path / "costs.parquet")),
-        "report": pl.DataFrame(
-            {
-                "path": [str((stage.path / "report").relative_to(store.path))],
-                "champion_version": [registry.champions.version(domain)],
-            }
-        ),
-    }
+    tables = _tables(stage.path, report)
+    where = {"path": str((stage.path / "report").relative_to(store.path))}
+    tables["report"] = pl.DataFrame([where | {"champion_version": registry.champions.version(domain)}])
     return dg.MaterializeResult(
         value=tables,
         data_version=dg.DataVersion(report.report_hash),
@@ -121,9 +112,17 @@ def eval_report(
         | stage_metadata(stage, store.path)
         | {SPLIT_HASH: split_hash_of(split)}
         | _shown(report, stage.path / "report" / "report.html")
+        | {"미리보기 · preview": preview(tables["headline"].drop("scores"))}
         | {"비용 · cost": preview(tables["costs"]), "보호 집합 · guards": _guard_means(tables["guards"])}
         | _history(store, report, adapters),
     )
+
+
+def _tables(folder: Path, report: EvalReport) -> dict[str, pl.DataFrame]:
+    """What the stage left in its folder, as the asset's tables."""
+    read = {name: pl.read_parquet(folder / f"{name}.parquet") for name in ("run", "guards", "costs")}
+    schemas = {"run": RUN, "guards": GUARD_SCORES, "costs": COSTS}
+    return {"headline": report.headline()} | {name: schemas[name].validate(frame) for name, frame in read.items()}
 
 
 def _collected(tables: Tables) -> dict[str, pl.DataFrame]:

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
-from lex_assets.assets.describe import plot, table_metadata
+from lex_assets.assets.describe import plot, preview, table_metadata
 from lex_assets.assets.evaluate import adapter_names, adapter_row
 from lex_assets.evaluation import history
 from lex_assets.evaluation.report import read_report
@@ -97,6 +97,7 @@ def leaderboard(
     return dg.MaterializeResult(
         value={"leaderboard": table},
         metadata=table_metadata(LEADERBOARD, table, partitioned=False)
+        | {"미리보기 · preview": preview(table.drop("scores"))}
         | {"성적표 · page": dg.MetadataValue.path(str(path.with_name(PAGE_FILE)))}
         | _histories(table),
     )

@@ -161,18 +161,18 @@ def _resampled(sums: np.ndarray, sizes: np.ndarray, n: int, rng: np.random.Gener
 
 
 def smallest_detectable_effect(
-    differences: np.ndarray, clusters: np.ndarray, alpha: float = 0.05, power: float = 0.8
+    interval: tuple[float, float], n_clusters: int, alpha: float = 0.05, power: float = 0.8
 ) -> float | None:
-    """The true mean difference that a two-sided test at `alpha` finds with probability `power`, from the spread of the
-    clusters. None when the systems never differ or there is one cluster: nothing can be said."""
-    sums, sizes = _cluster_sums(differences, clusters)
-    if sums.size < 2:
+    """The true mean difference that a two-sided test at `alpha` finds with probability `power`, from the width of the
+    (1 - alpha) bootstrap interval. None when the systems never differ or there is one cluster: nothing can be said.
+
+    Not from the linearised variance of a ratio: where one cluster holds most of the queries that promises an effect three
+    times too small."""
+    low, high = interval
+    if not math.isfinite(high - low) or high == low:
         return None
-    residuals = sums - sums.sum() / sizes.sum() * sizes
-    error = math.sqrt(sums.size / (sums.size - 1) * float(residuals @ residuals)) / sizes.sum()
-    if error == 0:
-        return None
-    return float((_t_quantile(1 - alpha / 2, sums.size - 1) + _t_quantile(power, sums.size - 1)) * error)
+    quantiles = _t_quantile(power, n_clusters - 1) / _t_quantile(1 - alpha / 2, n_clusters - 1)
+    return (high - low) / 2 * (1 + quantiles)
 
 
 def _t_quantile(probability: float, degrees: int) -> float:
@@ -225,6 +225,7 @@ def compare(
     before, after = paired["baseline"].to_numpy(), paired["system"].to_numpy()
     difference, groups = after - before, paired["split_group"].to_numpy()
     low, high = bootstrap_interval(difference, groups, config.alpha, config.n_bootstraps, config.seed)
+    n_clusters = paired["split_group"].n_unique()
     p = sign_flip_p(difference, groups, config.n_flips, config.seed)
     unjudged = Comparison(
         baseline=baseline,
@@ -232,7 +233,7 @@ def compare(
         metric=metric,
         query_set=query_set,
         n=paired.height,
-        n_clusters=paired["split_group"].n_unique(),
+        n_clusters=n_clusters,
         baseline_mean=float(before.mean()),
         system_mean=float(after.mean()),
         difference=float(difference.mean()),
@@ -240,7 +241,7 @@ def compare(
         high=high,
         p=p,
         p_holm=p,
-        smallest_detectable=smallest_detectable_effect(difference, groups, config.alpha, config.power),
+        smallest_detectable=smallest_detectable_effect((low, high), n_clusters, config.alpha, config.power),
         won=int((difference > 0).sum()),
         lost=int((difference < 0).sum()),
         tied=int((difference == 0).sum()),

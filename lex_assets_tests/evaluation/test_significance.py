@@ -86,19 +86,25 @@ def test_the_interval_covers_the_truth_with_few_clusters() -> None:
     assert covered / 300 > 0.91
 
 
-def test_the_smallest_detectable_effect_is_found_four_times_in_five() -> None:
-    rng, clusters, found = np.random.default_rng(7), np.repeat(np.arange(60), 3), 0
-    pilot = np.repeat(rng.normal(0, 0.2, 60), 3) + rng.normal(0, 0.1, 180)
-    effect = smallest_detectable_effect(pilot, clusters)
-    for trial in range(300):
-        difference = np.repeat(rng.normal(effect, 0.2, 60), 3) + rng.normal(0, 0.1, 180)
-        found += sign_flip_p(difference, clusters, 999, trial) < 0.05
-    assert 0.68 < found / 300 < 0.92
+@pytest.mark.parametrize("sizes", [(3,) * 60, (106, *range(1, 7), *(2,) * 6, 1)], ids=["alike", "one holds most"])
+def test_the_smallest_detectable_effect_is_found_four_times_in_five(sizes: tuple[int, ...]) -> None:
+    rng, clusters, found = np.random.default_rng(7), np.repeat(np.arange(len(sizes)), sizes), 0
+
+    def drawn(gain: float) -> np.ndarray:
+        return np.repeat(rng.normal(gain, 0.2, len(sizes)), sizes) + rng.normal(0, 0.1, len(clusters))
+
+    pilots = [bootstrap_interval(drawn(0.0), clusters, n_bootstraps=1000) for _ in range(15)]
+    effect = np.median([smallest_detectable_effect(one, len(sizes)) for one in pilots])
+    for trial in range(200):
+        difference = drawn(effect)
+        low, _ = bootstrap_interval(difference, clusters, n_bootstraps=400, seed=trial)
+        found += low > 0 and sign_flip_p(difference, clusters, 999, trial) < 0.05
+    assert 0.6 < found / 200 < 0.95
 
 
 def test_nothing_detectable_from_one_cluster_or_equal_systems() -> None:
-    assert smallest_detectable_effect(np.array([0.1, 0.2]), np.array([0, 0])) is None
-    assert smallest_detectable_effect(np.zeros(9), np.arange(9)) is None
+    assert smallest_detectable_effect((-math.inf, math.inf), 1) is None
+    assert smallest_detectable_effect((0.0, 0.0), 9) is None
     assert bootstrap_interval(np.array([0.1]), np.array([0])) == (-math.inf, math.inf)
 
 
