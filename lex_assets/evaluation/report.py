@@ -25,6 +25,9 @@ from lex_assets.evaluation import markdown, render, sections
 from lex_assets.evaluation.tested import ReportConfig, Tested
 from lex_assets.schemas import REGIMES, Column, LexError, TableSchema, content_hash
 
+SCHEMA = 2
+"""Version of the report's data; pages and comparisons read no other."""
+
 HEADLINE = TableSchema(
     "headline",
     {
@@ -130,6 +133,8 @@ def read_report(directory: Path) -> EvalReport:
     """A report that `write` left. Raises LexError when the folder does not hold one."""
     try:
         data = json.loads((directory / "report.json").read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"written as version {data['schema']}, this is {SCHEMA}")
         return EvalReport(data["domain"], data, pl.read_parquet(directory / "scores.parquet"))
     except (OSError, ValueError, KeyError) as error:
         raise LexError(f"{directory}: not a report ({error}); materialize eval_report again") from error
@@ -164,7 +169,7 @@ def build_report(
     config = config or ReportConfig()
     test = Tested.of(domain, run, queries, qrels, corpus, config, frozenset(seen_by_base))
     data = {
-        "schema": 2,
+        "schema": SCHEMA,
         "domain": domain,
         "metric": config.metric,
         "metrics": list(config.metrics),

@@ -143,6 +143,9 @@ def test_a_report_survives_writing_and_replaces_the_old_one(report: EvalReport, 
 def test_a_folder_that_is_no_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LexError, match="not a report"):
         read_report(tmp_path)
+    (tmp_path / "report.json").write_text('{"schema": 1, "domain": "law"}')
+    with pytest.raises(LexError, match="written as version 1, this is 2.*materialize eval_report again"):
+        read_report(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(LexError, match="cannot write the report"):
         made_up.report().write(tmp_path / "file" / "report")
