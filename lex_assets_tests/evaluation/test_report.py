@@ -144,7 +144,7 @@ def test_a_folder_that_is_no_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LexError, match="not a report"):
         read_report(tmp_path)
     (tmp_path / "report.json").write_text('{"schema": 1, "domain": "law"}')
-    with pytest.raises(LexError, match="written as version 1, this is 2.*materialize eval_report again"):
+    with pytest.raises(LexError, match=r"written as version 1, this is 2.*materialize eval_report again"):
         read_report(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(LexError, match="cannot write the report"):
