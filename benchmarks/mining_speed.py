@@ -8,7 +8,9 @@ positive and take 7 of the rest, out of the 50 nearest passages:
 - ours, adaptive: stops reading for a question when enough passed; the same number of negatives
 - ours, all pairs: reads all 50, as the peer does
 
-Expected: adaptive >= 3 x the peer's speed, all pairs >= 1.1 x, in CPU time, medians over interleaved rounds.
+Expected: adaptive >= 3 x the peer's speed, all pairs >= 1.1 x, in CPU time, medians over interleaved rounds. Seen
+(`--rounds 2 --queries 100 --passages 540`, a busy machine): 2.94 x for as many negatives (1,502 pairs read of 5,200), 1.16 x
+for all pairs.
 """
 
 from __future__ import annotations
