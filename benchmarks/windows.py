@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from lex_assets import BiEncoder
+from lex_assets.models.presets import BUILTIN, BUILTIN_ADAPTER
 from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.training.metrics import rank_metrics
 
@@ -58,9 +59,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     folder = parser.parse_args().shared / "bench" / "core"
-    for what, model in (("base", "builtin"), ("adapter", None)):
+    for what, adapter in (("base", None), ("adapter", str(BUILTIN_ADAPTER))):
         for how, overlap in (("cut", None), ("windows", 32)):
-            measure(f"{what}, {how}", BiEncoder(model, window_overlap=overlap), folder)
+            encoder = BiEncoder(BUILTIN, peft_adapter_path=adapter, window_overlap=overlap)
+            measure(f"{what}, {how}", encoder, folder)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from lex_assets.models.loading import (
     torch_dtype,
     weight_options,
 )
-from lex_assets.models.presets import BUILTIN, BUILTIN_ADAPTER, RetrieverPreset, TemplateMode, retriever_preset
+from lex_assets.models.presets import BUILTIN_SUPERVISED, RetrieverPreset, TemplateMode, retriever_preset
 from lex_assets.models.weights import Adapter, Base, combined_hash, read_training_config
 from lex_assets.schemas import LexError, content_hash
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 class BiEncoder:
     """A retriever: base weights, optionally with a LoRA adapter.
 
-    model: a preset's name, a Hugging Face id or a local folder; without one, the built-in model and its adapter ·
+    model: a preset's name, a Hugging Face id or a local folder; without one, the built-in model that has learnt court issue → article ·
     peft_adapter_path: adapter folder; its training lengths and prefixes are applied unless given here · merge_adapter:
     into the base, so that it costs nothing (never into a quantised one) ·
     template: prefixes; None takes those of the adapter, else the preset's ·
@@ -68,9 +68,7 @@ class BiEncoder:
         quantization: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        if model is None:
-            peft_adapter_path = peft_adapter_path or str(BUILTIN_ADAPTER)
-        self.preset = retriever_preset(str(model or BUILTIN))
+        self.preset = retriever_preset(str(model or BUILTIN_SUPERVISED))
         self.normalize = normalize
         require_device(device)
         self.dtype = torch_dtype(dtype)

@@ -20,9 +20,11 @@ from lex_assets.models.architectures import architecture_of
 from lex_assets.schemas import LexError
 
 BUILTIN = "builtin"
+BUILTIN_SUPERVISED = "builtin-supervised"
+"""The retriever that `BiEncoder()` loads: court issue → cited article."""
 BUILTIN_DIR = Path(__file__).parent / "builtin"
 BUILTIN_ADAPTER = BUILTIN_DIR / "retriever_adapter"
-"""The adapter that `BiEncoder()` puts on the built-in retriever: court issue → article, domain `law`."""
+"""An adapter of `builtin` as the pipeline makes them: court issue → article, domain `law`."""
 
 
 class TemplateMode(StrEnum):

@@ -101,7 +101,9 @@ class LearntRanking:
         try:
             return cls(**{name: tuple(values) for name, values in json.loads(path.read_text("utf-8")).items()})
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise LexError(f"{path} holds no learnt ranking ({error}); write it again with LearntRanking.save") from None
+            raise LexError(
+                f"{path} holds no learnt ranking ({error}); write it again with LearntRanking.save"
+            ) from None
 
 
 def learn_ranking(
@@ -118,7 +120,9 @@ def learn_ranking(
     LexError when no candidate is gold.
     """
     weight = np.ones(len(found)) if importance is None else np.asarray(importance, dtype=np.float64)
-    labels = [np.array([passage_id in wanted for passage_id in q.ids], float) for q, wanted in zip(found, gold, strict=True)]
+    labels = [
+        np.array([passage_id in wanted for passage_id in q.ids], float) for q, wanted in zip(found, gold, strict=True)
+    ]
     useful = [n for n, label in enumerate(labels) if label.any()]
     if not useful:
         raise LexError("no candidate is a right answer, so no weights can be learnt; check the qrels, or search deeper")

@@ -35,9 +35,7 @@ class NamedLaws:
         return frozenset(self._law.get(key) or self._law[key.removeprefix("구")] for key in keys)
 
 
-def in_named_laws(
-    named: Sequence[frozenset[str]], passages_of: Mapping[str, Sequence[str]], lexical: Hits
-) -> Hits:
+def in_named_laws(named: Sequence[frozenset[str]], passages_of: Mapping[str, Sequence[str]], lexical: Hits) -> Hits:
     """Per question every passage of the laws that it names, those first that `lexical` (searched deep) found.
 
     Scores lie just below 1, so that being in a named law is what counts; questions that name none have no hits.

@@ -13,7 +13,7 @@ from lex_assets.models.presets import BUILTIN_DIR
 from lex_assets.queries.split import SplitConfig, family_is_held_out
 
 MIB = 2**20
-KINDS = ("retriever", "reranker")
+KINDS = ("retriever", "reranker", "retriever_supervised")
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,9 @@ def encoder():
     return BiEncoder()
 
 
-def test_together_at_most_20_mb_and_no_file_above_5_mib():
+def test_together_at_most_40_mb_and_no_file_above_5_mib():
     sizes = [path.stat().st_size for path in BUILTIN_DIR.rglob("*") if path.is_file()]
-    assert sum(sizes) <= 20e6
+    assert sum(sizes) <= 40e6
     assert max(sizes) <= 5 * MIB
 
 
@@ -69,13 +69,26 @@ def test_seen_documents_belong_to_training_in_the_pipelines_default_split(kind):
 def test_card_names_command_seed_data_and_what_was_left_out(kind):
     card = (BUILTIN_DIR / kind / "README.md").read_text("utf-8")
     facts = json.loads((BUILTIN_DIR / kind / "training_config.json").read_text("utf-8"))
-    for needed in ("benchmarks/train_builtin.py", facts["data_hash"], facts["excluded_documents_hash"], "Apache-2.0"):
+    command = "benchmarks/train_supervised.py" if "supervised" in kind else "benchmarks/train_builtin.py"
+    for needed in (command, f"seed {facts['settings']['seed']}", facts["data_hash"], "Apache-2.0"):
         assert needed in card
     assert all(family in card for family in facts["excluded_families"])
 
 
-def test_without_a_name_the_adapter_is_on_and_with_it_the_base_is_alone(encoder):
-    base, question = BiEncoder("builtin"), ["임대차보증금 반환채권의 소멸시효"]
-    assert encoder.adapter is not None
-    assert base.adapter is None
-    assert np.abs(encoder.encode_queries(question) - base.encode_queries(question)).max() > 1e-3
+def test_without_a_name_the_model_that_has_learnt_from_labels_is_loaded(encoder):
+    question = ["임대차보증금 반환채권의 소멸시효"]
+    assert encoder.preset.name == "builtin-supervised"
+    assert BiEncoder().weights_hash == encoder.weights_hash != BiEncoder("builtin").weights_hash
+    assert np.array_equal(BiEncoder("builtin-supervised").encode_queries(question), encoder.encode_queries(question))
+
+
+def test_at_most_8_million_parameters(encoder):
+    for model in (encoder, BiEncoder("builtin")):
+        assert sum(weights.numel() for weights in model.model.parameters()) <= 8_000_000
+
+
+def test_the_supervised_model_trained_on_no_decision_of_another_set():
+    seen = (BUILTIN_DIR / "retriever_supervised" / "trained_questions.txt").read_text("utf-8").split()
+    documents = (BUILTIN_DIR / "retriever_supervised" / "trained_documents.txt").read_text("utf-8").split()
+    assert len(seen) == len(set(seen)) > 5000
+    assert {f"PREC_{question.rsplit('-', 1)[0]}" for question in seen} <= set(documents)

@@ -20,6 +20,8 @@ def test_known_model_by_hub_id_and_short_name(name):
 
 SHORT_NAMES = {
     "builtin": "builtin",
+    "builtin-unsupervised": "builtin",
+    "builtin-supervised": "builtin-supervised",
     "minilm": "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
     "kure-v1": "nlpai-lab/KURE-v1",
     "koe5": "nlpai-lab/KoE5",
