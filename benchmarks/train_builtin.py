@@ -560,7 +560,7 @@ def evaluate(bench: Bench, folder: Path) -> dict[str, float]:
 
 
 def save_retriever(model: BertModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """A sentence-transformers folder, float16, no file above 5 MiB."""
+    """A sentence-transformers folder, float16, in files of 5 MiB or one tensor."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 

@@ -37,7 +37,8 @@ def with_random_adapter(model, targets, out, head):
     """The adapter of our own training with weights that are not zero, saved by plain PEFT."""
     import torch
 
-    settings = RerankerTrainingConfig(lora_rank=2) if head else RetrieverTrainingConfig(lora_rank=2)
+    kind = RerankerTrainingConfig if head else RetrieverTrainingConfig
+    settings = kind(lora_rank=2, lora_alpha=4)  # an update much larger than the weights would measure rounding alone
     adapted = attach_lora(model, settings, targets, "base", head=head)
     torch.manual_seed(3)
     with torch.no_grad():

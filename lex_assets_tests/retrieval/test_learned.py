@@ -107,7 +107,9 @@ def test_laws_are_found_as_people_write_them(text: str, laws: set[str]) -> None:
 
 def test_passages_of_a_named_law_come_in_the_order_of_the_lexical_search() -> None:
     found = in_named_laws(
-        [frozenset({"형법"}), frozenset()], {"형법": ["a", "b", "c"], "민법": ["d"]}, [[("d", 3.0), ("c", 2.0)], [("a", 1.0)]]
+        [frozenset({"형법"}), frozenset()],
+        {"형법": ["a", "b", "c"], "민법": ["d"]},
+        [[("d", 3.0), ("c", 2.0)], [("a", 1.0)]],
     )
     assert [passage for passage, _ in found[0]] == ["c", "a", "b"]
     assert found[0][-1][1] > 0.9
