@@ -277,10 +277,9 @@ def most_pairs(shape: Shape, base: Path, device: str, tuning: str, at_most: int 
     fits, fails = 0, at_most + GROUP
     while fails - fits > GROUP:
         tried = min(max(2 * fits, 32), (fits + fails) // 2 // GROUP * GROUP)
-        if _steps(shape, base, device, tuning, tried, tried, cached=False):
-            fits = tried
-        else:
-            fails = tried
+        with clean_memory(device):
+            done = _steps(shape, base, device, tuning, tried, tried, cached=False)
+        fits, fails = (tried, fails) if done else (fits, tried)
     return fits
 
 

@@ -95,7 +95,8 @@ def load_data(shared: Path, settings: Settings) -> TrainingData:
         passages=passages,
         parents={article: article for article in passages},
         valid=_valid(valid, texts, relevant),
-        data_hash="",
+        hashes={},
+        licences=[],
     )
 
 
