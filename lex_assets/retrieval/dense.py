@@ -1,106 +1,156 @@
-"""Exact vector search: every passage is compared. Stored in float16, summed in float32.
+"""Exact vector search: every passage is compared. Stored in float16; a score is the exact dot product, rounded to float32.
 
-A passage that is longer than the model reads has several vectors, one per window, and scores what its best one scores.
+A passage that is longer than the model reads has several vectors, one per window, and scores what its best one scores. Here:
+ids and vectors; how devices search them is `shards`.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lex_assets.retrieval.embedding_cache import cached_encode
-from lex_assets.retrieval.types import Encoder, Exclude, Hit, Hits
+from lex_assets.retrieval.mapped import release
+from lex_assets.retrieval.types import Encoder, Exclude, Hits, Progress
 from lex_assets.schemas import LexError
 
 if TYPE_CHECKING:
-    import torch
+    from lex_assets.retrieval.exact_search import Banned
+    from lex_assets.retrieval.shards import Shard
 
-QUERY_BLOCK, PASSAGE_BLOCK = 256, 16_384
+MEMORY_MIB = 1024
+QUERIES_AT_ONCE = 16_384
+PAIRS_AT_ONCE = 8_192
+_CHECKED_ROWS = 8_192
 
 
 class DenseIndex:
-    """Vectors of passages and exact search by dot product (the cosine, for unit vectors)."""
+    """Vectors of passages and exact search by dot product (the cosine, for unit vectors).
 
-    def __init__(self, ids: Sequence[str], vectors: np.ndarray, windows: Sequence[int] | None = None) -> None:
-        """vectors: (n, dim), finite · windows: consecutive vectors of each passage, one each when None. Raises LexError
-        when they do not match `ids`."""
+    ids: unique · vectors: (n, dim), finite; rounded to float16. A mapped float16 file, its passages in order of id, is read
+    block by block · windows: consecutive vectors of each passage, one each when None · devices: torch devices that share
+    the passages; the answer does not depend on them · memory_mib: MiB for a search on each device, beside vectors in memory,
+    queries and answer.
+
+    Raises LexError when ids, vectors and windows do not match, or a vector is not finite.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        vectors: np.ndarray,
+        windows: Sequence[int] | None = None,
+        devices: Sequence[str] = ("cpu",),
+        memory_mib: int = MEMORY_MIB,
+    ) -> None:
         counts = np.ones(len(ids), np.int64) if windows is None else np.asarray(windows, np.int64)
         if len(counts) != len(ids) or counts.sum() != len(vectors) or len(set(ids)) != len(ids):
             raise LexError(f"dense index: {len(ids)} ids, {len(set(ids))} of them unique, for {len(vectors)} vectors")
-        if not np.isfinite(vectors).all():
-            raise LexError("dense index: vectors hold NaN or infinity; check the retriever's precision")
-        # Passages in id order: among equal scores the lower column is the smaller id.
+        # Passages in order of id: among equal scores the lower number is the smaller id.
         order = sorted(range(len(ids)), key=ids.__getitem__)
         self.ids = [ids[n] for n in order]
+        self.vectors = vectors.astype(np.float16, copy=False)
+        if order != list(range(len(ids))):
+            self.vectors = self.vectors[_rows(np.cumsum(counts) - counts, counts, order)]
         self.starts = np.concatenate([[0], np.cumsum(counts[order])])
-        self.vectors = np.asarray(vectors, dtype=np.float16)[_rows(np.cumsum(counts) - counts, counts, order)]
-        self._column = {passage_id: column for column, passage_id in enumerate(self.ids)}
+        self.devices, self.memory_mib = tuple(devices), memory_mib
+        for at in range(0, len(self.vectors), _CHECKED_ROWS):
+            _require_finite(self.vectors[at : at + _CHECKED_ROWS], "vectors")
+            release(self.vectors)
 
     @classmethod
     def encode(
-        cls, encoder: Encoder, ids: Sequence[str], texts: Sequence[str], cache_dir: Path | None = None
+        cls,
+        encoder: Encoder,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        cache_dir: Path | None = None,
+        devices: Sequence[str] = ("cpu",),
+        memory_mib: int = MEMORY_MIB,
+        progress: Progress | None = None,
     ) -> DenseIndex:
-        """Vectors of `texts` by `encoder`, long ones in windows; what `cache_dir` holds is not encoded again."""
-        windows = encoder.passage_windows(texts)
+        """Vectors of `texts` by `encoder`, long ones in windows. What `cache_dir` holds is not encoded again; vectors beyond
+        `memory_mib` lie in a file there."""
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        windows = encoder.passage_windows([texts[n] for n in order])
         pieces = [piece for passage in windows for piece in passage]
-        return cls(ids, cached_encode(encoder, "passage", pieces, cache_dir), [len(passage) for passage in windows])
-
-    def scores(self, queries: np.ndarray, passages: Sequence[str]) -> np.ndarray:
-        """(n,) float32: the score of passage `passages[n]` for `queries[n]`, (n, dim) float32."""
-        columns = np.array([self._column[passage] for passage in passages], np.int64)
-        counts = np.diff(self.starts)[columns]
-        rows = _rows(self.starts[:-1], np.diff(self.starts), columns)
-        dots = np.einsum("nd,nd->n", np.repeat(queries, counts, axis=0), self.vectors[rows].astype(np.float32))
-        return np.maximum.reduceat(dots, np.cumsum(counts) - counts) if len(dots) else dots
+        vectors = cached_encode(encoder, "passage", pieces, cache_dir, memory_mib, progress)
+        return cls([ids[n] for n in order], vectors, [len(passage) for passage in windows], devices, memory_mib)
 
     def search(self, query_vectors: np.ndarray, k: int, exclude: Exclude = None) -> Hits:
-        """The best `k` passages of each query. query_vectors: (n_queries, dim) float32."""
-        import torch
-
+        """The best `k` passages of each query. query_vectors: (n_queries, dim), rounded to float16."""
         hits: Hits = []
-        for at in range(0, len(query_vectors), QUERY_BLOCK):
-            block = torch.from_numpy(np.ascontiguousarray(query_vectors[at : at + QUERY_BLOCK], dtype=np.float32))
-            banned = None if exclude is None else list(exclude[at : at + QUERY_BLOCK])
-            hits += self._search_block(block, k, banned)
+        for at in range(0, len(query_vectors), QUERIES_AT_ONCE):
+            part = slice(at, at + QUERIES_AT_ONCE)
+            scores, numbers = self.best(query_vectors[part], k, None if exclude is None else exclude[part])
+            for found, which in zip(scores.tolist(), numbers.tolist(), strict=True):
+                hits.append([(self.ids[n], score) for n, score in zip(which, found, strict=True) if score != -np.inf])
         return hits
 
-    def _search_block(self, queries: torch.Tensor, k: int, exclude: Exclude) -> Hits:
+    def best(self, query_vectors: np.ndarray, k: int, exclude: Exclude = None) -> tuple[np.ndarray, np.ndarray]:
+        """As `search`, as arrays: scores (n_queries, k) float32, -inf behind the last hit, and places in `ids`."""
+        from lex_assets.retrieval.shards import search_shards
+
+        queries = np.ascontiguousarray(query_vectors, dtype=np.float16)
+        _require_finite(queries, "query vectors")
+        k = min(k, len(self.ids))
+        if not k or not len(queries):
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        return search_shards(self._shards, queries, k, self._banned(exclude))
+
+    def scores(self, queries: np.ndarray, passages: Sequence[str]) -> np.ndarray:
+        """(n,) float32: the score of passage `passages[n]` for `queries[n]`, (n, dim), as `search` gives it."""
+        numbers = np.array([self._number(passage) for passage in passages], np.int64)
+        scores = np.empty(len(numbers), np.float32)
+        for at in range(0, len(numbers), PAIRS_AT_ONCE):
+            part = slice(at, at + PAIRS_AT_ONCE)
+            scores[part] = self._pair_scores(queries[part].astype(np.float16), numbers[part])
+        return scores
+
+    def _pair_scores(self, queries: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        counts = np.diff(self.starts)[numbers]
+        vectors = self.vectors[_rows(self.starts[:-1], np.diff(self.starts), numbers)].astype(np.float32)
+        release(self.vectors)
+        # Products of two float16 numbers are exact in float32.
+        products = np.repeat(queries.astype(np.float32), counts, axis=0) * vectors
+        return np.maximum.reduceat(products.sum(axis=1, dtype=np.float64), np.cumsum(counts) - counts)
+
+    @cached_property
+    def _shards(self) -> list[Shard]:
+        from lex_assets.retrieval.shards import shared_out
+
+        return shared_out(self.vectors, self.starts, self.devices, self.memory_mib)
+
+    def _place(self, passage_id: str) -> int | None:
+        """Place of a passage in `ids`, None when it is not there."""
+        place = bisect_left(self.ids, passage_id)
+        return place if self.ids[place : place + 1] == [passage_id] else None
+
+    def _number(self, passage_id: str) -> int:
+        place = self._place(passage_id)
+        if place is None:
+            raise LexError(f"dense index: passage {passage_id} is not in it; rebuild the index from this corpus")
+        return place
+
+    def _banned(self, exclude: Exclude) -> Banned:
         import torch
 
-        scores = torch.empty((len(queries), 0))
-        columns = torch.empty((len(queries), 0), dtype=torch.int64)
-        for start in range(0, len(self.ids), PASSAGE_BLOCK):
-            end = min(start + PASSAGE_BLOCK, len(self.ids))
-            found = self._block_scores(queries, start, end)
-            self._ban(found, start, exclude)
-            scores = torch.cat([scores, found], dim=1)
-            columns = torch.cat([columns, torch.arange(start, end).expand(len(queries), -1)], dim=1)
-            scores, columns = _top(scores, columns, k)
-        return [self._hits(s, c) for s, c in zip(scores.numpy(), columns.numpy(), strict=True)]
+        from lex_assets.retrieval.exact_search import Banned
 
-    def _block_scores(self, queries: torch.Tensor, start: int, end: int) -> torch.Tensor:
-        """(n_queries, end - start): every passage of the block by its best window."""
-        import torch
+        places = ((n, self._place(passage_id)) for n, banned in enumerate(exclude or ()) for passage_id in banned)
+        pairs = [(n, place) for n, place in places if place is not None]
+        queries, numbers = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).T
+        return Banned(queries, numbers)
 
-        starts = self.starts[start : end + 1]
-        found = queries @ torch.from_numpy(self.vectors[starts[0] : starts[-1]]).float().T
-        if found.shape[1] == end - start:
-            return found
-        owner = torch.from_numpy(np.repeat(np.arange(end - start), np.diff(starts))).expand(len(queries), -1)
-        return found.new_full((len(queries), end - start), -torch.inf).scatter_reduce_(1, owner, found, "amax")
 
-    def _ban(self, scores: torch.Tensor, start: int, exclude: Exclude) -> None:
-        """Set the scores of excluded passages in this block to -inf."""
-        for n, banned in enumerate(exclude or ()):
-            columns = [self._column[i] - start for i in banned if i in self._column]
-            columns = [column for column in columns if 0 <= column < scores.shape[1]]
-            scores[n, columns] = -float("inf")
-
-    def _hits(self, scores: np.ndarray, columns: np.ndarray) -> list[Hit]:
-        return [(self.ids[c], float(s)) for s, c in zip(scores, columns, strict=True) if s != -np.inf]
+def _require_finite(vectors: np.ndarray, what: str) -> None:
+    if not np.isfinite(vectors).all():
+        raise LexError(f"dense index: {what} hold NaN or infinity; check the retriever's precision")
 
 
 def _rows(starts: np.ndarray, counts: np.ndarray, order: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -108,15 +158,3 @@ def _rows(starts: np.ndarray, counts: np.ndarray, order: Sequence[int] | np.ndar
     chosen = counts[order]
     within = np.arange(chosen.sum()) - np.repeat(np.cumsum(chosen) - chosen, chosen)
     return np.repeat(starts[order], chosen) + within
-
-
-def _top(scores: torch.Tensor, rows: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each query's `k` best by (-score, row). `topk` alone picks among equal scores as it likes."""
-    k = min(k, scores.shape[1])
-    floor = scores.topk(k, dim=1).values[:, -1:]
-    over = scores >= floor
-    width = int(over.sum(dim=1).max())
-    kept = scores.masked_fill(~over, -float("inf")).topk(width, dim=1).indices.sort(dim=1).values
-    scores, rows = scores.gather(1, kept), rows.gather(1, kept)
-    order = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
-    return scores.gather(1, order), rows.gather(1, order)

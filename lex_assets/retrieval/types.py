@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -19,6 +19,9 @@ Hits = list[list[Hit]]
 
 Exclude = Sequence[AbstractSet[str]] | None
 """Per query the passage ids that may not be answered."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
 
 
 class Encoder(Protocol):
@@ -46,6 +49,10 @@ class LexicalSearch(Protocol):
 
 class PairScorer(Protocol):
     """A cross-encoder."""
+
+    @property
+    def cache_key(self) -> str:
+        """Equal exactly when the same pair gets the same score."""
 
     def score(self, pairs: Sequence[tuple[str, str]], batch_size: int = 64) -> np.ndarray:
         """(n,) float32 logits."""
