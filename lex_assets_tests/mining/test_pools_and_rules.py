@@ -236,7 +236,7 @@ def test_searches_that_find_nothing_are_named(queries, qrels, corpus) -> None:
 
 def test_a_retriever_that_gives_nan_ends_the_run(queries, qrels, corpus) -> None:
     dense = dense_search(queries, corpus, lambda q, p: float("nan") if q == "Q2" else 0.1)
-    with pytest.raises(LexError, match="the dense model gave NaN"):
+    with pytest.raises(LexError, match="query vectors hold NaN or infinity"):
         mine(queries, qrels, corpus, dense=dense)
 
 
