@@ -214,7 +214,10 @@ def search(
     rerank_depth: Annotated[int, typer.Option(min=1, help="재순위할 후보 수 · candidates to rerank")] = 50,
     weight: Annotated[float, typer.Option(min=0, max=1, help="hybrid에서 dense의 몫 · share of dense in hybrid")] = 0.5,
     device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
-    cache: Annotated[Path | None, typer.Option(help="임베딩 캐시 폴더 · embedding cache folder")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="임베딩과 재순위 점수의 캐시 폴더 · cache folder of embeddings and reranker scores"),
+    ] = None,
     expand: Annotated[
         Expansion, typer.Option(help="언어 모델로 질의를 늘림(LEX_LLM_…) · longer queries by a language model")
     ] = Expansion.none,
@@ -235,7 +238,7 @@ def search(
         from lex_assets.models.reranker import Reranker
 
         model = Reranker(reranker or "builtin", peft_adapter_path=_text(reranker_adapter), device=device)
-        run = rerank_run(run, asked, table, model, rerank_depth, f"{mode.value}_rerank")
+        run = rerank_run(run, asked, table, model, rerank_depth, f"{mode.value}_rerank", cache_dir=cache)
     with writing(out_file, "--out"):
         if out_file.suffix == ".csv":
             write_submission(submission_of(run, asked, table), out_file)

@@ -124,7 +124,7 @@ def _scores(
         searcher = Searcher(guard.corpus, encoder, lexical, cache_dir)
         candidates = searcher.search(guard.queries, "lexical", RERANK_DEPTH, guard.exclude)
         yield _scored(guard, RETRIEVER, name, searcher.search(guard.queries, "dense", DEPTH, guard.exclude))
-        reranked = rerank_run(candidates, guard.queries, guard.corpus, reranker, RERANK_DEPTH)
+        reranked = rerank_run(candidates, guard.queries, guard.corpus, reranker, RERANK_DEPTH, cache_dir=cache_dir)
         yield _scored(guard, RERANKER, name, reranked)
 
 

@@ -133,7 +133,7 @@ def rank_systems(
         searcher = Searcher(corpus, stack.encoder, lexical_search.lexical, cache_dir)
         dense = bench.hits(searcher, "dense")
         hybrid = bench.fused(ranked, stack.hybrid, bm25, dense)
-        reranked = bench.reranked(stack, hybrid)
+        reranked = bench.reranked(stack, hybrid, cache_dir)
         final = bench.fused(ranked, stack.reranked, [hits[: config.rerank_depth] for hits in hybrid], reranked)
         runs = [(dense, stack.dense), (hybrid, stack.hybrid), (final, stack.reranked)]
         ranked.runs = pl.concat([ranked.runs, *(bench.run(hits, name) for hits, name in runs)])
@@ -195,7 +195,7 @@ class _Bench:
         ranked.fusions[system] = learnt
         return fuse(first, second, learnt.weight, self.config.depth, learnt.method)
 
-    def reranked(self, stack: Stack, hybrid: Hits) -> Hits:
+    def reranked(self, stack: Stack, hybrid: Hits, cache_dir: Path | None) -> Hits:
         ids = self.queries["query_id"].to_list()
         run = rerank_run(
             hits_to_run(ids, hybrid, stack.hybrid),
@@ -204,6 +204,7 @@ class _Bench:
             stack.reranker,
             self.config.rerank_depth,
             batch_size=self.config.batch_size,
+            cache_dir=cache_dir,
         )
         return run_to_hits(run, ids)
 

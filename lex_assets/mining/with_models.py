@@ -16,6 +16,7 @@ from lex_assets.mining.pools import DenseSearch
 from lex_assets.mining.scoring import Progress
 from lex_assets.mining.select import Judge
 from lex_assets.retrieval.lexical import LexicalIndex
+from lex_assets.retrieval.score_cache import with_score_cache
 from lex_assets.retrieval.search import corpus_texts
 from lex_assets.retrieval.types import Encoder, LexicalSearch, PairScorer
 
@@ -51,7 +52,7 @@ def mine_with_models(
         corpus,
         lexical,
         dense,
-        reranker,
+        reranker and with_score_cache(reranker, cache_dir),
         config,
         progress,
         neighbours=neighbours,

@@ -35,7 +35,7 @@ class StoreResource(dg.ConfigurableResource):
 
     @property
     def embeddings(self) -> Path:
-        """Vectors by weights and text; safe to delete."""
+        """Vectors and reranker scores by weights and text; safe to delete."""
         return self.path / "cache" / "embeddings"
 
     @property

@@ -13,6 +13,7 @@ from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.retrieval.embedding_cache import cached_encode
 from lex_assets.retrieval.fusion import fuse
 from lex_assets.retrieval.lexical import LexicalIndex
+from lex_assets.retrieval.score_cache import with_score_cache
 from lex_assets.retrieval.types import (
     Encoder,
     Exclude,
@@ -114,10 +115,12 @@ def rerank_run(
     depth: int = 50,
     system: str = "reranked",
     batch_size: int = 64,
+    cache_dir: Path | None = None,
 ) -> pl.DataFrame:
     """`run` with the first `depth` passages of each query in the cross-encoder's order; deeper ones are dropped.
 
-    All pairs are scored in one call, so that batches are of similar length across queries.
+    All pairs are scored in one call, so that batches are of similar length across queries. cache_dir: where scores are kept
+    between runs.
     """
     texts, ids = corpus_texts(corpus), queries["query_id"].to_list()
     heads = [found[:depth] for found in run_to_hits(run, ids)]
@@ -126,6 +129,6 @@ def rerank_run(
         for question, head in zip(queries["text"].to_list(), heads, strict=True)
         for passage_id, _ in head
     ]
-    scores = iter(reranker.score(pairs, batch_size=batch_size).tolist() if pairs else [])
+    scores = iter(with_score_cache(reranker, cache_dir).score(pairs, batch_size=batch_size).tolist() if pairs else [])
     hits = [ranked([(passage_id, next(scores)) for passage_id, _ in head]) for head in heads]
     return hits_to_run(ids, hits, system)
