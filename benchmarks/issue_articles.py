@@ -72,16 +72,16 @@ class IssueArticles:
 def load(folder: Path, groups: Mapping[str, str], split: SplitConfig | None = None) -> IssueArticles:
     """The benchmark in `folder`; `groups`: decision → split group of the pipeline."""
     split = split or SplitConfig()
-    every, specific = (_qrels(folder / f"{name}.tsv") for name in ("qrels", "qrels_specific"))
+    every, specific = (read_qrels(folder / f"{name}.tsv") for name in ("qrels", "qrels_specific"))
     boilerplate = set().union(*every.values()) - set().union(*specific.values())
-    rows = list(_lines(folder / "articles.jsonl.gz"))
+    rows = list(read_lines(folder / "articles.jsonl.gz"))
     held = {row["id"]: family_is_held_out(family_title(row["law"]), split.seed, split.held_out) for row in rows}
     articles = [
         Article(row["id"], row["law"], row["title"], row["text"], held[row["id"]])
         for row in rows
         if row["id"] not in boilerplate
     ]
-    texts = {row["id"]: row["text"] for row in _lines(folder / "queries.jsonl.gz")}
+    texts = {row["id"]: row["text"] for row in read_lines(folder / "queries.jsonl.gz")}
     questions = []
     for query_id, gold in sorted(specific.items()):
         decision = f"PREC_{query_id.rsplit('-', 1)[0]}"
@@ -124,12 +124,14 @@ def ndcg_at_10(hits: Hits, gold: Sequence[frozenset[str] | set[str]]) -> np.ndar
     return np.array([one(found, wanted) for found, wanted in zip(hits, gold, strict=True)])
 
 
-def _lines(path: Path) -> Iterator[dict[str, str]]:
+def read_lines(path: Path) -> Iterator[dict[str, str]]:
+    """Records of a compressed JSONL file."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
-def _qrels(path: Path) -> dict[str, set[str]]:
+def read_qrels(path: Path) -> dict[str, set[str]]:
+    """Query id → its right documents."""
     gold: dict[str, set[str]] = {}
     for line in path.read_text("utf-8").splitlines():
         query, _, document, _ = line.split()

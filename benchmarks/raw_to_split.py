@@ -13,8 +13,8 @@ replaced by words of the next document (a near-duplicate), in the others 20 % (a
 Same again: the tables of two runs, one with another number of processes and another PYTHONHASHSEED, as parquet bytes.
 Expected at scale 1 on two idle cores: at most 30 s and 1024 MiB; cost per document about the same at every scale.
 
-Seen on two cores that other work kept busy (so the wall time says little): CPU 29 s at scale 1, and 1.6, 1.8 and 1.9 ms CPU
-per document at scales 1, 2 and 4; 778, 1341 and 2227 MiB; all tables equal in a second run.
+Seen on two idle cores: 14.1, 27.1 and 56.4 s at scales 1, 2 and 4 (0.92, 0.88 and 0.91 ms CPU per document), peak 930, 1470
+and 2639 MiB; all tables equal in a second run (14.3 s in one process, 777 MiB).
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ their near-duplicates and held-out law families are left out of every stage, the
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import logging
 import random
@@ -21,10 +20,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
+from issue_articles import ndcg_at_10, read_lines, read_qrels
 from torch import nn
 from torch.nn import functional
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
@@ -46,7 +47,7 @@ from lex_assets.queries.split import (
 )
 from lex_assets.retrieval.fusion import fuse, learn_weight
 from lex_assets.retrieval.lexical import LexicalIndex
-from lex_assets.retrieval.types import Hits, ranked
+from lex_assets.retrieval.types import ranked
 from lex_assets.schemas import DECISION_TYPES, Document, content_hash, search_text
 from lex_assets.sources.archives import unpacked
 from lex_assets.sources.domains import DomainRules
@@ -274,8 +275,8 @@ def _tokenizer_sample(texts: Sequence[str], seed: int, most: int = 40_000) -> It
 # --------------------------------------------------------------------------------------------------------- retriever
 
 
-def bert_config(settings: Settings, tokenizer: PreTrainedTokenizerFast, **extra: object) -> BertConfig:
-    """The architecture of both models."""
+def bert_config(settings: Any, tokenizer: PreTrainedTokenizerFast, **extra: object) -> BertConfig:
+    """The architecture of all built-in models; settings: hidden, layers, heads, intermediate."""
     return BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden,
@@ -476,25 +477,12 @@ class Bench:
     gold: dict[str, set[str]]
 
 
-def _jsonl(path: Path) -> Iterator[dict[str, str]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
-
-
-def _read_qrels(path: Path) -> dict[str, set[str]]:
-    gold: dict[str, set[str]] = {}
-    for line in path.read_text("utf-8").splitlines():
-        query, _, document, _ = line.split()
-        gold.setdefault(query, set()).add(document)
-    return gold
-
-
 def load_bench(folder: Path, material: Material) -> Bench:
     """Issue → specific articles, for the decisions whose split group is in the validation set."""
-    everything, specific = (_read_qrels(folder / f"{name}.tsv") for name in ("qrels", "qrels_specific"))
+    everything, specific = (read_qrels(folder / f"{name}.tsv") for name in ("qrels", "qrels_specific"))
     boilerplate = set().union(*everything.values()) - set().union(*specific.values())
-    rows = [row for row in _jsonl(folder / "articles.jsonl.gz") if row["id"] not in boilerplate]
-    texts = {row["id"]: row["text"] for row in _jsonl(folder / "queries.jsonl.gz")}
+    rows = [row for row in read_lines(folder / "articles.jsonl.gz") if row["id"] not in boilerplate]
+    texts = {row["id"]: row["text"] for row in read_lines(folder / "queries.jsonl.gz")}
     chosen = sorted(query for query in specific if _set_of(query, material) == "valid")
     return Bench(
         [row["id"] for row in rows],
@@ -507,17 +495,6 @@ def load_bench(folder: Path, material: Material) -> Bench:
 def _set_of(query_id: str, material: Material) -> str:
     document = f"PREC_{query_id.rsplit('-', 1)[0]}"
     return split_set(material.groups.get(document, document), material.split.seed, material.split.fractions)
-
-
-def ndcg_at_10(hits: Hits, gold: Sequence[set[str]]) -> np.ndarray:
-    """(n_queries,) NDCG@10 with binary relevance."""
-    discount = 1 / np.log2(np.arange(2, 12))
-
-    def one(found: Sequence[tuple[str, float]], wanted: set[str]) -> float:
-        gains = [float(document in wanted) for document, _ in found[:10]]
-        return float(np.dot(gains, discount[: len(gains)]) / discount[: min(10, len(wanted))].sum())
-
-    return np.array([one(found, wanted) for found, wanted in zip(hits, gold, strict=True)])
 
 
 def evaluate(bench: Bench, folder: Path) -> dict[str, float]:

@@ -27,8 +27,8 @@ import torch
 from issue_articles import EVALUATION, UNSEEN_LAW, IssueArticles, Question, load, ndcg_at_10
 from torch import Tensor, nn
 from torch.nn import functional
-from train_builtin import Material, load_material, save_retriever, train_tokenizer
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from train_builtin import Material, bert_config, load_material, save_retriever, train_tokenizer
+from transformers import BertModel, PreTrainedTokenizerFast
 
 from lex_assets.models.presets import BUILTIN_DIR
 from lex_assets.passages.overlap import contained
@@ -216,19 +216,8 @@ def as_bert(table: Tensor, tokenizer: PreTrainedTokenizerFast, s: Settings, shar
     Layer normalisation makes all piece vectors equally long, but their lengths are their importance. So each gets `spare`
     more numbers that bring its mean to 0 and its length to that of the others, and the last normalisation's gain drops them.
     """
-    config = BertConfig(
-        vocab_size=len(table),
-        hidden_size=s.hidden,
-        num_hidden_layers=s.layers,
-        num_attention_heads=s.heads,
-        intermediate_size=s.intermediate,
-        max_position_embeddings=512,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-    )
     torch.manual_seed(s.seed)
-    model = BertModel(config)
+    model = BertModel(bert_config(s, tokenizer))
     with torch.no_grad():
         model.embeddings.word_embeddings.weight.copy_(equally_long(table, s.spare))
         model.embeddings.word_embeddings.weight[[tokenizer.cls_token_id, tokenizer.sep_token_id]] = _no_content(s)

@@ -78,7 +78,7 @@ class MiningConfig(BaseModel):
         ge=0,
         le=1,
         description="비슷한 질문의 기준(0 = 끔). A candidate that answers a training question this much like its own is dropped: "
-        "share of a question's BM25 score for itself that the other one reaches.",
+        "share of a question's BM25 score for itself that the other one reaches. Synthetic questions are not compared.",
     )
     cap_quantile: float = Field(
         default=0.95,

@@ -113,7 +113,8 @@ def _evidence(
         hit_rules(hits, task.excluded, task.corpus, held_out),
         positives,
         thresholds(positives, calibration, task.config),
-        similar_questions(task.queries, task.config.question_similarity),
+        # Synthetic questions share the wording of their kind, not an answer.
+        similar_questions(task.queries.filter(pl.col("origin") != "synthetic"), task.config.question_similarity),
     )
 
 

@@ -76,6 +76,11 @@ def test_an_answer_of_a_similar_question_is_no_negative(queries, qrels, corpus, 
     assert "false_negative_similar" not in {seen[paragraph(3, 1)], seen[paragraph(4, 1)]}
     off = verdicts(mine(asked, qrels, corpus, lexical), "Q1")
     assert "false_negative_similar" not in off.values()
+    made = asked.with_columns(origin=pl.lit("synthetic"))  # alike because one generator worded them
+    assert (
+        "false_negative_similar"
+        not in verdicts(mine(made, qrels, corpus, lexical, question_similarity=0.3), "Q1").values()
+    )
 
 
 def test_similarity_is_a_share_of_what_the_question_scores_for_itself() -> None:
