@@ -6,6 +6,9 @@ articles: issue → specific articles of 306 statutes (`bench/wide`) · decision
 (`bench/precedent`) · delegation: decree article → act article (`bench/delegation`). NDCG@10. The weights of the learnt ranking
 come from the validation questions (delegation: from the other law families, five folds), the figures from the test questions.
 Intervals: 95 %, bootstrap by split group or family, of the difference to BM25. The retriever is `builtin-supervised`, one seed.
+
+Seen (BM25 · retriever · learnt): articles, unseen query .371 · .650 · .707; articles, unseen law .543 · .278 · .529; decisions
+.662 · .624 · .674 (BM25 over single issues and holdings .693); delegation .689 · .345 · .733.
 """
 
 from __future__ import annotations
