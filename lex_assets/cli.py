@@ -22,10 +22,11 @@ from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
 from lex_assets.cli_evaluation import champion, compare, evaluate, leaderboard
+from lex_assets.cli_judging import judge
 from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import errors, failing_in_one_line, out, writing
-from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_documents, read_parquet
+from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_documents, read_parquet, read_queries
 from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, Document, LexError
 from lex_assets.sources.lines import read_objects
 
@@ -45,6 +46,7 @@ for command in (questions, prepare, merge, models):
 for command in (evaluate, compare, leaderboard):
     app.command()(command)
 app.add_typer(champion)
+app.add_typer(judge)
 
 
 class Mode(StrEnum):
@@ -381,30 +383,6 @@ def latest_report(store: Path, domain: str) -> Path:
         f"{store}: holds no report of {domain}; "
         f"run: dagster asset materialize -m lex_assets.definitions --select eval_report --partition {domain}"
     )
-
-
-def read_queries(path: Path) -> pl.DataFrame:
-    """query_id, text, exclude (list of passage ids) of a JSONL file."""
-    rows = [
-        {"query_id": str(row["id"]), "text": row["text"], "exclude": _excluded(row, path)}
-        for _, row in read_objects(path, TEXT_ROW)
-    ]
-    schema: Any = {"query_id": pl.String, "text": pl.String, "exclude": pl.List(pl.String)}
-    table = pl.DataFrame(rows, schema=schema, orient="row")
-    if table.is_empty():
-        raise LexError(f"{path}: holds no query; write one JSON object {{id, text}} per line")
-    if table["query_id"].is_duplicated().any():
-        raise LexError(
-            f"{path}: query id {table.filter(pl.col('query_id').is_duplicated())['query_id'][0]} occurs twice"
-        )
-    return table
-
-
-def _excluded(row: dict[str, Any], path: Path) -> list[str]:
-    ids = row.get("exclude") or []
-    if not isinstance(ids, list):
-        raise LexError(f"{path}: exclude of query {row['id']} is not a list; write it as [id, …]")
-    return [str(i) for i in ids]
 
 
 def _joined(row: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What lies on a disk: the documents and the corpus of a store, a JSONL corpus, the tables that a pipeline has published."""
+"""What lies on a disk: the documents and the corpus of a store, a JSONL corpus, JSONL queries, the tables that a pipeline has published."""
 
 from __future__ import annotations
 
@@ -24,6 +24,30 @@ def read_corpus(path: Path) -> pl.DataFrame:
         if candidate.is_file():
             return PASSAGES.validate(read_parquet(candidate))
     raise LexError(f"{path}: holds no corpus; run `lex-assets ingest RAW --store {path}` first")
+
+
+def read_queries(path: Path) -> pl.DataFrame:
+    """query_id, text, exclude (list of passage ids) of a JSONL file."""
+    rows = [
+        {"query_id": str(row["id"]), "text": row["text"], "exclude": _excluded(row, path)}
+        for _, row in read_objects(path, TEXT_ROW)
+    ]
+    schema: Any = {"query_id": pl.String, "text": pl.String, "exclude": pl.List(pl.String)}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    if table.is_empty():
+        raise LexError(f"{path}: holds no query; write one JSON object {{id, text}} per line")
+    if table["query_id"].is_duplicated().any():
+        raise LexError(
+            f"{path}: query id {table.filter(pl.col('query_id').is_duplicated())['query_id'][0]} occurs twice"
+        )
+    return table
+
+
+def _excluded(row: dict[str, Any], path: Path) -> list[str]:
+    ids = row.get("exclude") or []
+    if not isinstance(ids, list):
+        raise LexError(f"{path}: exclude of query {row['id']} is not a list; write it as [id, …]")
+    return [str(i) for i in ids]
 
 
 def read_documents(store: Path) -> pl.DataFrame:

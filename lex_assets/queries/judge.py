@@ -6,7 +6,6 @@ much of the verdict is the question and how much the wording.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,6 +15,7 @@ from lex_assets.llm.chat import Chat
 from lex_assets.llm.client import Ask, LlmClient, Progress, Unanswered
 from lex_assets.llm.prompts import load_prompt
 from lex_assets.llm.structured import read_answer
+from lex_assets.queries.agreement import cohen_kappa
 from lex_assets.queries.synthetic import Judgement, Pair
 from lex_assets.schemas import content_hash
 
@@ -66,18 +66,6 @@ class LlmJudge:
 
     def _verdicts(self, prompt: str, pairs: Sequence[Pair]) -> list[Verdict | Unanswered]:
         return self.client.ask_all([_ask(prompt, pair) for pair in pairs], self.progress)
-
-
-def cohen_kappa(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Agreement beyond chance of two raters of the same items: 1 complete, 0 chance. 1 where both always say the same.
-
-    Cohen, J. (1960), A coefficient of agreement for nominal scales.
-    """
-    n = len(first)
-    observed = sum(a == b for a, b in zip(first, second, strict=True)) / n
-    left, right = Counter(first), Counter(second)
-    expected = sum(left[value] * right[value] for value in (True, False)) / n**2
-    return 1.0 if expected == 1 else (observed - expected) / (1 - expected)
 
 
 def _ask(name: str, pair: Pair) -> Ask[Verdict]:

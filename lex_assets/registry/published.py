@@ -14,7 +14,7 @@ from lex_assets.models.presets import reranker_preset, retriever_preset
 from lex_assets.models.weights import Base, trained_documents
 from lex_assets.passages.stored import published, read_parquet
 from lex_assets.registry.candidate import Candidate, Pair
-from lex_assets.schemas import ADAPTERS, DOMAINS, PASSAGES, QRELS, QUERIES, RUN, LexError, frame_hash
+from lex_assets.schemas import ADAPTERS, DOMAINS, HUMAN_ORIGINS, PASSAGES, QRELS, QUERIES, RUN, LexError, frame_hash
 
 Tables = Mapping[str, Mapping[str, pl.DataFrame]]
 """Asset → table → rows."""
@@ -58,6 +58,18 @@ def test_questions(store: Path, domain: str, trained: Collection[str] = ()) -> l
     Raises LexError."""
     split, corpus = (_tables(store.resolve(), asset, domain) for asset in ("split", "corpus"))
     return list(human_test_sets(split["queries"], split["qrels"], corpus["passages"], domain, trained))
+
+
+def test_rankings(store: Path, domain: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """(RUN of every system, human test QUERIES, PASSAGES) that the last report of `domain` in a pipeline's store is about.
+
+    Raises LexError, naming the asset to materialize."""
+    report, split, corpus = (_tables(store.resolve(), name, domain) for name in ("eval_report", "split", "corpus"))
+    asked = QUERIES.validate(split["queries"]).filter(
+        pl.col("set") == "test", pl.col("domain") == domain, pl.col("origin").is_in(HUMAN_ORIGINS)
+    )
+    run = RUN.validate(report["run"]).join(asked, on="query_id", how="semi", maintain_order="left")
+    return run, asked, PASSAGES.validate(corpus["passages"]).filter(pl.col("domain") == domain)
 
 
 def candidate_from(store: Path, domain: str, tables: Tables) -> Candidate:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lex_assets.queries.judge import LlmJudge, cohen_kappa
+from lex_assets.queries.agreement import cohen_kappa, distance
+from lex_assets.queries.judge import LlmJudge
 from lex_assets.queries.questions import SyntheticQuestion
 from lex_assets.queries.synthetic import Pair
 from lex_assets_tests.llm.asking import client
@@ -70,3 +71,14 @@ def test_kappa_agrees_with_scikit_learn(both: list[tuple[bool, bool]]) -> None:
         assert cohen_kappa(first, second) == pytest.approx(cohen_kappa_score(first, second))
     else:
         assert cohen_kappa(first, second) == 1.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=60))
+def test_weighted_kappa_of_grades_agrees_with_scikit_learn(both: list[tuple[int, int]]) -> None:
+    from sklearn.metrics import cohen_kappa_score
+
+    first, second = [a for a, _ in both], [b for _, b in both]
+    if len({*first, *second}) > 1:
+        expected = cohen_kappa_score(first, second, labels=[0, 1, 2], weights="linear")
+        assert cohen_kappa(first, second, distance) == pytest.approx(expected)
