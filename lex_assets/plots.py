@@ -189,16 +189,22 @@ def curves(
     return _svg(parts + _legend(keys), height, title)
 
 
-def histogram(edges: Sequence[float], counts: Mapping[str, Sequence[int]], title: str = "", x_label: str = "") -> str:
+def histogram(
+    edges: Sequence[float],
+    counts: Mapping[str, Sequence[int]],
+    title: str = "",
+    x_label: str = "",
+    marks: Mapping[str, float] | None = None,
+) -> str:
     """Densities of one or more groups over common bins; each group is scaled to its own total, so that shapes compare.
 
-    edges: (n_bins + 1,). counts: group → (n_bins,)."""
+    edges: (n_bins + 1,). counts: group → (n_bins,). marks: named places on the x axis, drawn as dashed lines."""
     groups = {name: values for name, values in counts.items() if sum(values)}
     if not groups:
         return empty(title)
     shares = {name: [v / sum(values) for v in values] for name, values in groups.items()}
     highest = max(max(values) for values in shares.values())
-    frame = _Frame.around([(edges[0], 0.0), (edges[-1], highest)], [], 190.0, len(groups))
+    frame = _Frame.around([(edges[0], 0.0), (edges[-1], highest)], [], 190.0, len(groups) + len(marks or {}))
     parts = frame.axes(x_label, y_ticks=False)
     colours = dict(zip(groups, SERIES_COLOURS * len(groups), strict=False))
     for name, values in shares.items():
@@ -210,7 +216,10 @@ def histogram(edges: Sequence[float], counts: Mapping[str, Sequence[int]], title
         parts.append(
             f'<polygon points="{path}" fill="{colour}" fill-opacity=".16" stroke="{colour}" stroke-width="1.5"/>'
         )
+    for place in (marks or {}).values():
+        parts.append(_line(frame.x(place), frame.top, frame.x(place), frame.bottom, INK, 1.2, "5 4"))
     keys = [(f"{name} ({sum(groups[name]):,})", colours[name], "") for name in groups]
+    keys += [(f"{name} {place:g}", INK, "5 4") for name, place in (marks or {}).items()]
     return _svg(parts + _legend(keys), 190.0, title)
 
 

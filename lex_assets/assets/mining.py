@@ -15,6 +15,7 @@ from lex_assets.assets.assemble import domain_passages, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import data_version, markdown_table, stage_metadata, table_metadata
 from lex_assets.assets.progress import staged_progress_log
+from lex_assets.assets.quality import data_quality
 from lex_assets.evaluation.mining import examples, mining_plots, mining_tables
 from lex_assets.mining.config import MiningConfig
 from lex_assets.partitions import domain_partitions
@@ -47,7 +48,7 @@ def mining_version(registry: Registry, domain: str, models: BaseModelsResource) 
     return content_hash(*models.identities().values(), registry.champions.data_version(domain))[:16]
 
 
-@stage_asset(group="train", kinds={"torch"}, code_version="2", gpu=True, deps=[mining_model])
+@stage_asset(group="train", kinds={"torch"}, code_version="2", gpu=True, deps=[mining_model, data_quality])
 def hard_negative_triplets(
     context: dg.AssetExecutionContext,
     config: MiningRun,

@@ -99,6 +99,21 @@ MINING_LABELS: dict[str, Label] = {
     "negative": ("오답", "negative"),
     "false_negative": ("오답이 아닐 수 있음", "suspected"),
 }
+QUALITY_LABELS: dict[str, Label] = {
+    "duplicate_passages": ("글이 같은 단락", "passages that repeat another"),
+    "duplicate_queries": ("글이 같은 질의", "queries that repeat another"),
+    "duplicate_pairs": ("글이 같은 쌍", "pairs that repeat another"),
+    "truncated_passages": ("기반의 한도를 넘는 단락", "passages beyond the base's limit"),
+    "truncated_queries": ("기반의 한도를 넘는 질의", "queries beyond the base's limit"),
+    "truncated_positives": ("기반의 한도를 넘는 정답", "pairs whose positive is beyond the limit"),
+    "uncovered_documents": ("질의가 묻지 않는 문서", "documents that no query asks for"),
+    "queries_without_positive": ("정답 없는 질의", "queries without a positive"),
+    "positives_outside_corpus": ("말뭉치에 없는 정답", "positives that the corpus lacks"),
+    "passage": ("단락", "passage"),
+    "query": ("질의", "query"),
+    "characters": ("글자", "characters"),
+    "tokens": ("토큰", "tokens"),
+}
 PATTERN_LABELS: dict[str, Label] = {
     "converged": ("수렴", "converged"),
     "overfit": ("과적합 조짐", "overfitting after the best step"),

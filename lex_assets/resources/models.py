@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lex_assets.models.bi_encoder import BiEncoder
     from lex_assets.models.presets import RerankerPreset, RetrieverPreset
     from lex_assets.models.reranker import Reranker
+    from lex_assets.models.token_lengths import TokenLengths
 
 AdapterPaths = tuple[Path | None, Path | None]
 """Folders of a retriever and of a reranker adapter; None means the base alone."""
@@ -48,6 +49,12 @@ class BaseModelsResource(dg.ConfigurableResource):
         from lex_assets.models.weights import trained_documents
 
         return frozenset().union(*(trained_documents(p.hub_id) or () for p in self.presets().values()))
+
+    def token_lengths(self) -> TokenLengths:
+        """How long texts are to the retriever's base."""
+        from lex_assets.models.token_lengths import TokenLengths
+
+        return TokenLengths.of(self.retriever, self.trust_remote_code)
 
     def load(self, device: Device, adapters: AdapterPaths | None = None) -> tuple[BiEncoder, Reranker]:
         """The retriever and the reranker on `device`, with adapters where given."""

@@ -90,6 +90,8 @@ def test_metadata_shows_rows_columns_lineage_and_plots(world: World) -> None:
     assert any("data:image/svg+xml" in str(value) for value in world.metadata("retriever_adapter", "law").values())
     mined = world.metadata("hard_negative_triplets", "law")
     assert "data:image/svg+xml" in str(mined["그림 · plots"]) and "✘" in str(mined["예시 · examples"])
+    quality = world.metadata("data_quality", "law")
+    assert "한도" in str(quality["측정 · measures"]) and "data:image/svg+xml" in str(quality["그림 · plots"])
     report = world.metadata("eval_report", "law")
     assert any("data:image/svg+xml" in str(value) for value in report.values())
     tables = ("법령 혼동 · confusion by law", "이긴 질의와 진 질의 · won and lost", "역사 · history", "비용 · cost")
