@@ -8,13 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
@@ -25,7 +23,7 @@ from lex_assets.cli_evaluation import champion, compare, evaluate, leaderboard
 from lex_assets.cli_judging import judge
 from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
 from lex_assets.cli_training import merge, models, prepare, train
-from lex_assets.console import errors, failing_in_one_line, out, writing
+from lex_assets.console import TimeLeft, errors, failing_in_one_line, out, writing
 from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_documents, read_parquet, read_queries
 from lex_assets.schemas import DOCUMENTS, DOMAINS, PASSAGES, SETS, Document, LexError
 from lex_assets.sources.lines import read_objects
@@ -115,7 +113,12 @@ def download(
     api = LawApi(client, TARGETS[target.value])
     try:
         with writing(out_dir, "--out"):
-            done = fetch(api, out_dir, Wanted(query, since, until, limit), progress=_TimeLeft())
+            done = fetch(
+                api,
+                out_dir,
+                Wanted(query, since, until, limit),
+                progress=TimeLeft({"list": "목록 · list", "documents": "본문 · documents"}),
+            )
     except KeyboardInterrupt:
         errors.print("\n같은 명령을 다시 실행하면 이어받습니다 · run the same command to resume", soft_wrap=True)
         raise
@@ -320,32 +323,6 @@ def _law_key() -> str:
             "LAW_GO_KR_KEY가 없습니다 · LAW_GO_KR_KEY is not set; apply for a key (OC) at https://open.law.go.kr, then export it"
         )
     return key
-
-
-class _TimeLeft:
-    """Progress with the time left on stderr: one line that is rewritten on a terminal, a line in 30 s in a log."""
-
-    _STAGES: ClassVar = {"list": "목록 · list", "documents": "본문 · documents"}
-
-    def __init__(self) -> None:
-        self._stage, self._first, self._began, self._printed = "", 0, 0.0, 0.0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if stage != self._stage:
-            self._stage, self._first, self._began, self._printed = stage, done, now, now
-        if done < total and now - self._printed < (1 if errors.is_terminal else 30):
-            return
-        self._printed = now
-        each_s = (now - self._began) / max(1, done - self._first)
-        left = timedelta(seconds=round(each_s * (total - done)))
-        end = "\r" if errors.is_terminal and done < total else "\n"
-        errors.print(
-            f"{self._STAGES[stage]} {done:,}/{total:,} · 남은 시간 · time left {left}",
-            end=end,
-            soft_wrap=True,
-            highlight=False,
-        )
 
 
 def _print_download(label: str, done: Downloaded) -> None:

@@ -17,7 +17,7 @@ from lex_assets.console import errors, failing_in_one_line, out
 from lex_assets.schemas import DOMAINS, LexError
 
 if TYPE_CHECKING:
-    from lex_assets.evaluation.base_and_model import QuestionSet
+    from lex_assets.evaluation.question_sets import QuestionSet
     from lex_assets.evaluation.scoring import Scored
     from lex_assets.registry.candidate import Registry
     from lex_assets.registry.champion import Champion
@@ -194,13 +194,13 @@ def _question_sets(
     groups: Path | None,
     trained: frozenset[str],
 ) -> list[QuestionSet]:
-    from lex_assets.evaluation.base_and_model import question_set
+    from lex_assets.evaluation.question_sets import question_set
     from lex_assets.evaluation.trec import read_groups
-    from lex_assets.registry.published import test_questions
+    from lex_assets.registry.published import published_questions
 
     corpus, queries, qrels = files
     if store:
-        return test_questions(store, domain, trained)
+        return published_questions(store, domain, trained)
     if corpus and queries and qrels:
         return [question_set(corpus, queries, qrels, read_groups(groups) if groups else None)]
     raise LexError("--model needs --store, or all of --corpus, --queries and --qrels")

@@ -62,9 +62,9 @@ def _rankings(
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """(RUN, queries, PASSAGES) of a store's report, or of files."""
     if store and not runs:
-        from lex_assets.registry.published import test_rankings
+        from lex_assets.registry.published import published_rankings
 
-        return test_rankings(store, domain)
+        return published_rankings(store, domain)
     if not (runs and queries and corpus) or store:
         raise LexError("give --store, or all of --run, --queries and --corpus")
     import polars as pl

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -43,3 +45,30 @@ def writing(path: Path, option: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise LexError(f"{path}: cannot write ({error.strerror or error}); choose another with {option}") from error
+
+
+class TimeLeft:
+    """Progress with the time left on stderr: one line that is rewritten on a terminal, a line in 30 s in a log. names: how
+    stages are shown."""
+
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        self._names = names or {}
+        self._stage, self._first, self._began, self._printed = "", 0, 0.0, 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """One report: `done` of `total` in `stage`."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._first, self._began, self._printed = stage, done, now, now
+        if done < total and now - self._printed < (1 if errors.is_terminal else 30):
+            return
+        self._printed = now
+        each_s = (now - self._began) / max(1, done - self._first)
+        left = timedelta(seconds=round(each_s * (total - done)))
+        end = "\r" if errors.is_terminal and done < total else "\n"
+        errors.print(
+            f"{self._names.get(stage, stage)} {done:,}/{total:,} · 남은 시간 · time left {left}",
+            end=end,
+            soft_wrap=True,
+            highlight=False,
+        )

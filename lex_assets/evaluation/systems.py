@@ -70,6 +70,12 @@ def sample_evaluation(queries: pl.DataFrame, limit: int) -> pl.DataFrame:
     return _drawn(queries).filter(~pl.col("set").is_in(["promotion", "test"]) | (place <= limit)).drop("_draw")
 
 
+def sample_queries(queries: pl.DataFrame, limit: int) -> pl.DataFrame:
+    """At most `limit` of `queries`, the same in every run, by id; 0 keeps all. Drawn, not the first ones: ids begin with
+    their origin."""
+    return _drawn(queries).sort("_draw").head(limit or len(queries)).drop("_draw").sort("query_id")
+
+
 def _drawn(queries: pl.DataFrame) -> pl.DataFrame:
     """With the column `_draw`, by which a sample is the same in every run."""
     return queries.with_columns(_draw=pl.Series([content_hash(i) for i in queries["query_id"]], dtype=pl.String))
@@ -165,9 +171,7 @@ class _Bench:
         labelled = queries.join(qrels.select("query_id").unique(), on="query_id", how="semi").sort("query_id")
         valid = labelled.filter(pl.col("set") == "valid")
         human = valid.filter(pl.col("origin") != "synthetic")
-        # Drawn, not the first ones: ids begin with their origin.
-        teaching = _drawn(human if len(human) else valid).sort("_draw").head(config.valid_queries).drop("_draw")
-        teaching = teaching.sort("query_id")
+        teaching = sample_queries(human if len(human) else valid, config.valid_queries)
         reported = labelled.filter(pl.col("set").is_in(["promotion", "test"]))
         if reported.is_empty():
             raise LexError(

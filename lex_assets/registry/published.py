@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from lex_assets.evaluation.base_and_model import QuestionSet, human_test_sets
+from lex_assets.evaluation.question_sets import QuestionSet, human_questions
 from lex_assets.evaluation.report import read_report
 from lex_assets.models.presets import reranker_preset, retriever_preset
 from lex_assets.models.weights import Base, trained_documents
@@ -52,15 +52,17 @@ def _tables(store: Path, asset: str, domain: str) -> dict[str, pl.DataFrame]:
     return {name: read_parquet(path) for name, path in files.items()}
 
 
-def test_questions(store: Path, domain: str, trained: Collection[str] = ()) -> list[QuestionSet]:
-    """The human test questions of `domain` in a pipeline's store, one set per regime; trained: see `human_test_sets`.
+def published_questions(
+    store: Path, domain: str, trained: Collection[str] = (), query_set: str = "test"
+) -> list[QuestionSet]:
+    """The human questions of `domain` in a pipeline's store, one set per regime; as `human_questions`.
 
     Raises LexError."""
     split, corpus = (_tables(store.resolve(), asset, domain) for asset in ("split", "corpus"))
-    return list(human_test_sets(split["queries"], split["qrels"], corpus["passages"], domain, trained))
+    return list(human_questions(split["queries"], split["qrels"], corpus["passages"], domain, trained, query_set))
 
 
-def test_rankings(store: Path, domain: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def published_rankings(store: Path, domain: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """(RUN of every system, human test QUERIES, PASSAGES) that the last report of `domain` in a pipeline's store is about.
 
     Raises LexError, naming the asset to materialize."""
