@@ -22,6 +22,7 @@ from rich.table import Table
 from lex_assets.cli_evaluation import champion, compare, evaluate, leaderboard
 from lex_assets.cli_judging import judge
 from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
+from lex_assets.cli_search_grid import grid
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import TimeLeft, errors, failing_in_one_line, out, writing
 from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_documents, read_parquet, read_queries
@@ -41,7 +42,7 @@ app = typer.Typer(
 app.add_typer(train, name="train")
 for command in (questions, prepare, merge, models):
     app.command()(command)
-for command in (evaluate, compare, leaderboard):
+for command in (evaluate, compare, leaderboard, grid):
     app.command()(command)
 app.add_typer(champion)
 app.add_typer(judge)
