@@ -19,10 +19,10 @@ import typer
 from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
+from lex_assets.cli_choosing import ablation, grid
 from lex_assets.cli_evaluation import champion, compare, evaluate, leaderboard
 from lex_assets.cli_judging import judge
 from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
-from lex_assets.cli_search_grid import grid
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import TimeLeft, errors, failing_in_one_line, out, writing
 from lex_assets.passages.stored import TEXT_ROW, published, read_corpus, read_documents, read_parquet, read_queries
@@ -42,7 +42,7 @@ app = typer.Typer(
 app.add_typer(train, name="train")
 for command in (questions, prepare, merge, models):
     app.command()(command)
-for command in (evaluate, compare, leaderboard, grid):
+for command in (evaluate, compare, leaderboard, grid, ablation):
     app.command()(command)
 app.add_typer(champion)
 app.add_typer(judge)

@@ -4,7 +4,7 @@ import os
 
 import dagster as dg
 
-from lex_assets.assets import adapters, assemble, evaluate, ingest, mining, promote, quality, questions
+from lex_assets.assets import ablation, adapters, assemble, evaluate, ingest, mining, promote, quality, questions
 from lex_assets.checks import ALL_CHECKS
 from lex_assets.io_managers.parquet import ParquetIOManager
 from lex_assets.jobs import ALL_JOBS
@@ -43,7 +43,9 @@ def resources() -> dict[str, object]:
 def defs() -> dg.Definitions:
     """Assets, checks, jobs, the schedule and the sensors of lex_assets."""
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, assemble, questions, quality, mining, adapters, evaluate, promote]),
+        assets=dg.load_assets_from_modules(
+            [ingest, assemble, questions, quality, mining, adapters, evaluate, promote, ablation]
+        ),
         asset_checks=ALL_CHECKS,
         jobs=ALL_JOBS,
         schedules=[weekly_remine],

@@ -2,6 +2,7 @@
 
 `ingest` (per domain) → `assemble` (all domains at once) → `train` (per domain). `remine` repeats what a new champion or
 new documents change: mining → training → report → champion; it touches neither the corpus nor the leaderboard.
+`ablation` stands beside them: it compares base models before one is chosen to be adapted.
 """
 
 import dagster as dg
@@ -29,4 +30,10 @@ remine_job = dg.define_asset_job(
     description="다시 채굴하고 학습. Mining to champion with the current champion as the mining model.",
 )
 
-ALL_JOBS = [ingest_job, assemble_job, train_job, remine_job]
+ablation_job = dg.define_asset_job(
+    "ablation",
+    dg.AssetSelection.assets("model_ablation"),
+    description="검색기·재순위기 쌍의 비교: 품질, 파라미터, 지연, 메모리. Pairs of base models compared; see configs/ablation-korean.yaml.",
+)
+
+ALL_JOBS = [ingest_job, assemble_job, train_job, remine_job, ablation_job]

@@ -35,9 +35,11 @@ def stage_asset(
     code_version: str,
     partitioned: bool = True,
     gpu: bool = False,
+    automatic: bool = True,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.asset` with the pipeline's conventions; `options` go to `dg.asset` unchanged."""
+    """`dg.asset` with the pipeline's conventions; `options` go to `dg.asset` unchanged. automatic: whether
+    automation rebuilds it when an input has changed."""
 
     def declare(compute: Callable[..., Any]) -> dg.AssetsDefinition:
         return dg.asset(
@@ -48,7 +50,7 @@ def stage_asset(
             partitions_def=domain_partitions if partitioned else None,
             io_manager_key="tables",
             pool=GPU_POOL if gpu else None,
-            automation_condition=WHEN_INPUTS_CHANGE,
+            automation_condition=WHEN_INPUTS_CHANGE if automatic else None,
             **options,
         )(reporting_failures(compute))
 

@@ -70,6 +70,13 @@ def plot(svg: str) -> dg.MetadataValue:
     return dg.MetadataValue.md(svg_data_uri_markdown(svg))
 
 
+def titled_plots(plots: Iterable[tuple[str, str]]) -> dg.MetadataValue:
+    """(title, SVG) pairs below one another, each under its title."""
+    return dg.MetadataValue.md(
+        "\n\n".join(f"**{title}**\n\n{svg_data_uri_markdown(svg, title)}" for title, svg in plots)
+    )
+
+
 def data_version(tables: Mapping[str, pl.DataFrame]) -> dg.DataVersion:
     """A data version that is a function of the contents alone."""
     return dg.DataVersion(frame_hash(*(tables[name] for name in sorted(tables)))[:16])

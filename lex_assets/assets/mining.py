@@ -13,13 +13,12 @@ import polars as pl
 
 from lex_assets.assets.assemble import domain_passages, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
-from lex_assets.assets.describe import data_version, markdown_table, stage_metadata, table_metadata
+from lex_assets.assets.describe import data_version, markdown_table, stage_metadata, table_metadata, titled_plots
 from lex_assets.assets.progress import staged_progress_log
 from lex_assets.assets.quality import data_quality
 from lex_assets.evaluation.mining import examples, mining_plots, mining_tables
 from lex_assets.mining.config import MiningConfig
 from lex_assets.partitions import domain_partitions
-from lex_assets.plots import svg_data_uri_markdown
 from lex_assets.queries.split import held_out_families
 from lex_assets.registry.candidate import Registry
 from lex_assets.registry.stages import run_stage, stage_key
@@ -117,12 +116,11 @@ def mining_report(location: pl.DataFrame, store: StoreResource) -> dict[str, Any
 def _audit(report: dict[str, Any]) -> dict[str, Any]:
     """The mining report as tables, plots, and examples to read."""
     tables = {title: markdown_table(*table) for title, table in mining_tables(report).items()}
-    plots = "\n\n".join(svg_data_uri_markdown(svg, title) for title, svg in mining_plots(report))
     return (
         {"질의당 음성 수 · negatives per query": report["negatives_per_query"]}
         | tables
         | {
-            "그림 · plots": dg.MetadataValue.md(plots),
+            "그림 · plots": titled_plots(mining_plots(report)),
             "예시 · examples": dg.MetadataValue.md(examples(report)),
             "보고서 · report": dg.MetadataValue.json(report),
         }

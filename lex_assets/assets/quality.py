@@ -7,9 +7,8 @@ import polars as pl
 
 from lex_assets.assets.assemble import SPLIT_HASH, domain_passages, split_hash_of
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
-from lex_assets.assets.describe import data_version, markdown_table, table_metadata
+from lex_assets.assets.describe import data_version, markdown_table, table_metadata, titled_plots
 from lex_assets.evaluation.quality import quality_plots, quality_tables
-from lex_assets.plots import svg_data_uri_markdown
 from lex_assets.queries.quality import MEASURES, QualityConfig
 from lex_assets.queries.quality import data_quality as measure
 from lex_assets.resources.models import BaseModelsResource
@@ -36,12 +35,12 @@ def data_quality(
         models.token_lengths(),
         core_settings(config, QualityConfig),
     )
-    tables, plots = quality.tables(), quality_plots(quality)
+    tables = quality.tables()
     return dg.MaterializeResult(
         value=tables,
         data_version=data_version(tables),
         metadata=table_metadata(MEASURES, quality.measures, partitioned=True)
         | {SPLIT_HASH: split_hash_of(split)}
         | {title: markdown_table(*table) for title, table in quality_tables(quality).items()}
-        | {"그림 · plots": dg.MetadataValue.md("\n\n".join(svg_data_uri_markdown(svg, title) for title, svg in plots))},
+        | {"그림 · plots": titled_plots(quality_plots(quality))},
     )

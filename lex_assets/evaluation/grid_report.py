@@ -8,6 +8,7 @@ from typing import Any
 from lex_assets.evaluation.figures import interval, metric_name, number, signed
 from lex_assets.evaluation.grid import BM25, WINNER, GridResult, Point
 from lex_assets.evaluation.labels import VERDICT_LABELS, both, label
+from lex_assets.evaluation.markdown import table
 from lex_assets.plots import curves, svg_data_uri_markdown
 
 _HEADER = ["접두어 · prefix", "결합 · fusion", "밀집의 몫 · weight", "top-k", "재순위 · reranked"]
@@ -31,9 +32,7 @@ def grid_document(result: GridResult) -> str:
             "",
             "승자의 검증 점수는 여럿 가운데 가장 좋은 것이라 실제보다 높습니다 · the best of many promises too much.",
             "",
-            f"| {' | '.join([*_HEADER, metric])} |",
-            "|" + "---|" * (len(_HEADER) + 1),
-            *rows,
+            *table([*_HEADER, metric], rows),
             "",
             *(svg_data_uri_markdown(svg, title) for title, svg in grid_plots(result).items()),
             "",
@@ -76,13 +75,6 @@ def _beside(row: Mapping[str, Any], winner: Point, result: GridResult) -> bool:
     return all(row[name] == getattr(same, name) for name in ("prefix", "fusion", "top_k"))
 
 
-def _row(row: Mapping[str, Any]) -> str:
-    shown = [
-        row["prefix"],
-        row["fusion"],
-        f"{row['weight']:g}",
-        row["top_k"],
-        row["rerank_depth"],
-        number(row["score"], 4),
-    ]
-    return f"| {' | '.join(map(str, shown))} |"
+def _row(row: Mapping[str, Any]) -> list[str]:
+    shown = [row["prefix"], row["fusion"], f"{row['weight']:g}", row["top_k"], row["rerank_depth"]]
+    return [*map(str, shown), number(row["score"], 4)]

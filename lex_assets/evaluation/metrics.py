@@ -192,7 +192,7 @@ def _score(metric: Metric, hits: _Hits, placed: Placed) -> pl.Series:
     if metric.name in _JUDGED:
         judged, retrieved = _judged(placed, metric.k)
         return pl.Series(judged / retrieved.clip(1) if metric.name == "judged" else (retrieved - judged).astype(float))
-    return pl.Series(_SCORERS[metric.name](hits, metric.k))
+    return pl.Series(_SCORERS[metric.name](hits, metric.k).astype(float))  # NumPy counts nothing found in integers
 
 
 def _judged(placed: Placed, k: int) -> tuple[np.ndarray, np.ndarray]:

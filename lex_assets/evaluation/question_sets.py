@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +28,10 @@ class QuestionSet:
     corpus: pl.DataFrame
     exclude: dict[str, set[str]]
     seen: int = 0
+
+    def restricted(self, queries: pl.DataFrame) -> QuestionSet:
+        """Only the questions in `queries`."""
+        return replace(self, queries=queries, qrels=self.qrels.join(queries, on="query_id", how="semi"))
 
 
 def human_questions(

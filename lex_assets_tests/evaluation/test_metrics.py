@@ -228,6 +228,12 @@ def test_a_system_without_answers_scores_zero_only_when_asked() -> None:
     assert scores["unjudged@5"].to_list() == [0.0, 0.0]
 
 
+def test_a_run_that_finds_nothing_relevant_is_0_in_every_metric_and_loses_none() -> None:
+    names = [name for name in metric_names() if not name.startswith(("judged", "unjudged"))]
+    scores = per_query(run_of({"q": ["x", "y"]}), qrels_of({"q": {"a": 2}}), names, "passage")
+    assert summarise(scores).row(0, named=True) == {"system": "s", "n": 1} | dict.fromkeys(names, 0.0)
+
+
 def test_unjudged_documents_are_counted() -> None:
     run, qrels = run_of({"q": ["a", "x", "b", "y"]}), qrels_of({"q": {"a": 1, "b": 0}})
     scores = per_query(run, qrels, ["unjudged@3", "unjudged@10", "judged@3"], "passage").row(0)[2:]

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lex_assets.definitions import defs
 from lex_assets.schemas import DOMAINS, REGIMES
 from lex_assets_tests.pipeline.conftest import World
 
@@ -96,6 +97,18 @@ def test_metadata_shows_rows_columns_lineage_and_plots(world: World) -> None:
     assert any("data:image/svg+xml" in str(value) for value in report.values())
     tables = ("법령 혼동 · confusion by law", "이긴 질의와 진 질의 · won and lost", "역사 · history", "비용 · cost")
     assert all(str(report[name]).startswith("| ") or "없습니다" in str(report[name]) for name in tables)
+
+
+def test_the_ablation_job_compares_pairs_in_one_table_and_is_reused(world: World) -> None:
+    job = defs().resolve_job_def("ablation")
+    settings = {"pairs": ["builtin + builtin"], "max_queries": 4, "rerank_depth": 3}
+    for status in ("computed", "reused"):
+        config = {"ops": {"model_ablation": {"config": settings}}}
+        assert job.execute_in_process(instance=world.instance, partition_key="law", run_config=config).success
+        shown = world.metadata("model_ablation", "law")
+        assert shown["상태 · status"] == status
+    assert "builtin + builtin" in str(shown["비교 · comparison"]) and "svg+xml" in str(shown["그림 · plots"])
+    assert set(world.table("model_ablation", "quality", "law")["mode"]) == {"lexical", "dense", "reranked"}
 
 
 def test_the_leaderboard_has_every_report_and_a_page(world: World) -> None:

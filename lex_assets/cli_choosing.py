@@ -1,4 +1,4 @@
-"""`lex-assets grid`: the settings of a search, chosen on validation."""
+"""What to use, chosen on validation: `lex-assets grid` (settings of a search), `lex-assets ablation` (pairs of base models)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lex_assets.schemas import REGIMES, LexError
 from lex_assets.settings import checked
 
 if TYPE_CHECKING:
+    from lex_assets.evaluation.ablation import AblationConfig
     from lex_assets.evaluation.grid import GridConfig, GridResult, Point, Rankings
     from lex_assets.evaluation.question_sets import QuestionSet
     from lex_assets.retrieval.types import Encoder
@@ -54,6 +55,7 @@ def grid(
 ) -> None:
     """결합 가중치, 후보 수, 재순위 깊이, 접두어를 검증에서 고르고 승자만 시험에 한 번 · Settings chosen on validation, the winner tested once."""
     from lex_assets.evaluation.grid import GridConfig, grid_search
+    from lex_assets.evaluation.systems import sample_queries
 
     if out_dir.exists():
         raise LexError(
@@ -66,20 +68,14 @@ def grid(
     config = checked(GridConfig, tried, "grid")
     choosing, testing = _question_sets(store, domain, regime, (corpus, queries, valid, test), (retriever, reranker))
     rankings_of = _models(retriever, adapter, reranker, reranker_adapter, config, device, cache)
-    found = grid_search(_sampled(choosing, valid_queries), testing, config, rankings_of, TimeLeft())
+    choosing = choosing.restricted(sample_queries(choosing.queries, valid_queries))
+    found = grid_search(choosing, testing, config, rankings_of, TimeLeft())
     asked = _submitted(submissions, testing, config, rankings_of) if submissions else None
     _write(replace(found, provenance=_provenance(retriever, adapter, reranker, reranker_adapter)), asked, out_dir)
 
 
 def _listed(text: str) -> list[str]:
     return [value.strip() for value in text.split(",") if value.strip()]
-
-
-def _sampled(questions: QuestionSet, limit: int) -> QuestionSet:
-    from lex_assets.evaluation.systems import sample_queries
-
-    kept = sample_queries(questions.queries, limit)
-    return replace(questions, queries=kept, qrels=questions.qrels.join(kept, on="query_id", how="semi"))
 
 
 def _question_sets(
@@ -102,18 +98,23 @@ def _question_sets(
 
 
 def _published(store: Path, domain: str, regime: str, query_set: str, models: tuple[str, str]) -> QuestionSet:
-    from lex_assets.models.presets import reranker_preset, retriever_preset
-    from lex_assets.models.weights import trained_documents
     from lex_assets.registry.published import published_questions
 
     if regime not in REGIMES:
         raise LexError(f"regime {regime!r} is not known; choose from {', '.join(REGIMES)}")
-    presets: list[Any] = [retriever_preset(models[0]), reranker_preset(models[1])]
-    seen = frozenset().union(*(trained_documents(preset.hub_id) or () for preset in presets))
-    found = {one.name: one for one in published_questions(store, domain, seen, query_set)}
+    found = {one.name: one for one in published_questions(store, domain, _seen(models), query_set)}
     if regime not in found:
         raise LexError(f"{store}: {domain} has no {query_set} question of regime {regime}; choose the other regime")
     return found[regime]
+
+
+def _seen(*pairs: tuple[str, str]) -> frozenset[str]:
+    """Documents that some model of the pairs was trained on, as far as they say so. Raises LexError for a missing folder."""
+    from lex_assets.models.presets import reranker_preset, retriever_preset
+    from lex_assets.models.weights import trained_documents
+
+    presets: list[Any] = [retriever_preset(name) for name, _ in pairs] + [reranker_preset(name) for _, name in pairs]
+    return frozenset[str]().union(*(trained_documents(preset.hub_id) or () for preset in presets))
 
 
 def _models(
@@ -174,3 +175,54 @@ def _write(found: GridResult, asked: Rankings | None, out_dir: Path) -> None:
             f"제출 파일 · submissions {len(written)}: {out_dir / 'submissions'}", soft_wrap=True, highlight=False
         )
     out.print(f"→ {out_dir}/grid.md, grid.json, points.csv", soft_wrap=True, highlight=False)
+
+
+@failing_in_one_line
+def ablation(
+    store: Annotated[Path, typer.Option(help="파이프라인의 저장소 · store of the pipeline")],
+    domain: Annotated[str, typer.Option(help="도메인: finance, law, precedent · domain")] = "law",
+    config: Annotated[
+        Path | None, typer.Option(help="실행 설정 YAML(ops.model_ablation) · run config, as of the job")
+    ] = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(help="쌍 '검색기 + 재순위기'(여러 번), 설정 대신 · pair, repeatable, instead of a config"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """검색기·재순위기 쌍을 품질, 파라미터, 지연, 메모리로 비교 · Pairs of base models: quality, parameters, latency, memory."""
+    from lex_assets.evaluation.ablation import ablate, models_of
+    from lex_assets.evaluation.ablation_report import ablation_table
+    from lex_assets.evaluation.markdown import table
+    from lex_assets.models.bi_encoder import BiEncoder
+    from lex_assets.models.reranker import Reranker
+    from lex_assets.registry.published import published_questions
+
+    settings = _ablation_settings(config, pair)
+    seen = _seen(*map(models_of, settings.pairs))
+    sets = published_questions(store, domain, seen, settings.query_set)
+
+    def load(retriever: str, reranker: str) -> tuple[BiEncoder, Reranker]:
+        return BiEncoder(retriever, device=device), Reranker(reranker, device=device)
+
+    found = ablate(sets, settings, load, TimeLeft(), cache_dir=store / "cache" / "embeddings")
+    if as_json:
+        facts = {"quality": found.quality.to_dicts(), "costs": found.costs.to_dicts()}
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+        return
+    header, rows = ablation_table(found)
+    print(f"집합 · set: {settings.query_set}\n")
+    print("\n".join(table(header, rows)))
+
+
+def _ablation_settings(config: Path | None, pairs: list[str] | None) -> AblationConfig:
+    from lex_assets.evaluation.ablation import AblationConfig
+    from lex_assets.training.recipe import read_yaml
+
+    given: Any = read_yaml(config) if config else {}
+    for section in ("ops", "model_ablation", "config") if config else ():
+        given = given.get(section) if isinstance(given, dict) else None
+    if not isinstance(given, dict):
+        raise LexError(f"{config}: holds no ops.model_ablation.config; see configs/ablation-korean.yaml")
+    return checked(AblationConfig, given | ({"pairs": tuple(pairs)} if pairs else {}), str(config or "ablation"))
