@@ -29,7 +29,7 @@ from lex_assets.models.loading import (
     weight_options,
 )
 from lex_assets.models.presets import BUILTIN_SUPERVISED, RetrieverPreset, TemplateMode, retriever_preset
-from lex_assets.models.weights import Adapter, Base, combined_hash, read_training_config
+from lex_assets.models.weights import Adapter, Base, combined_hash, folder_stamp, read_training_config
 from lex_assets.schemas import LexError, content_hash
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,10 @@ class BiEncoder:
         self.dtype = torch_dtype(dtype)
         self.quantization = quantization
         self.window_overlap = window_overlap
+        stamp = folder_stamp(self.preset.folder) if self.preset.is_local else ""
         self.model = _load(self.preset, device, self.dtype, quantization, trust_remote_code)
         self.model.eval()
-        self.base = Base(self.preset.name, self.preset.hub_id, _commit(self.model))
+        self.base = Base(self.preset.name, self.preset.hub_id, _commit(self.model), stamp)
         self.adapter = Adapter.open(peft_adapter_path) if peft_adapter_path else None
         if self.adapter:
             self.adapter.check_base(self.base)

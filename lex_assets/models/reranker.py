@@ -27,7 +27,7 @@ from lex_assets.models.loading import (
     weight_options,
 )
 from lex_assets.models.presets import BUILTIN, RerankerPreset, reranker_preset
-from lex_assets.models.weights import Adapter, Base, combined_hash, read_training_config
+from lex_assets.models.weights import Adapter, Base, combined_hash, folder_stamp, read_training_config
 from lex_assets.schemas import LexError, content_hash
 
 
@@ -58,9 +58,10 @@ class Reranker:
         self.quantization = quantization
         require_device(device)
         self.dtype = torch_dtype(dtype)
+        stamp = folder_stamp(self.preset.folder) if self.preset.is_local else ""
         self.model = _load(self.preset, device, self.dtype, quantization, trust_remote_code)
         self.model.eval()
-        self.base = Base(self.preset.name, self.preset.hub_id, getattr(self.model.config, "_commit_hash", None))
+        self.base = Base(self.preset.name, self.preset.hub_id, getattr(self.model.config, "_commit_hash", None), stamp)
         self.adapter = Adapter.open(peft_adapter_path) if peft_adapter_path else None
         if self.adapter:
             self.adapter.check_base(self.base)

@@ -32,10 +32,26 @@ _MEANING_FILES = (
 def folder_hash(folder: Path) -> str:
     """sha256 over all that decides a model's output: weights, tokenizer, configuration, pooling. Names are relative, so
     that a copied folder hashes alike. Raises LexError when it holds no weights."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix == _WEIGHTS or p.name in _MEANING_FILES)
+    files = _meaning_files(folder)
     if not any(path.suffix == _WEIGHTS for path in files):
         raise LexError(f"{folder} holds no weights (*.safetensors); give a complete model or adapter folder")
     return content_hash(*(part for p in files for part in (str(p.relative_to(folder)), _file_hash(p))))
+
+
+def folder_stamp(folder: Path) -> str:
+    """Changes whenever one of the files that `folder_hash` reads is replaced or written to; costs no reading."""
+    stats = ((path, path.stat()) for path in _meaning_files(folder))
+    return content_hash(*(f"{path} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats))
+
+
+def _meaning_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix == _WEIGHTS or p.name in _MEANING_FILES)
+
+
+def _require_unchanged(folder: Path, stamp: str) -> None:
+    """A hash is taken when it is first asked for; what has been loaded until then must still be what lies there."""
+    if stamp and folder_stamp(folder) != stamp:
+        raise LexError(f"{folder} was changed after its weights were loaded; load it again")
 
 
 def _file_hash(path: Path) -> str:
@@ -45,26 +61,34 @@ def _file_hash(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Base:
-    """Frozen weights: the name they were asked for by, and where they lie or which commit of the hub they are."""
+    """Frozen weights: the name they were asked for by, and where they lie or which commit of the hub they are.
+
+    stamp: the folder's when its weights were loaded; "" when they were not.
+    """
 
     name: str
     source: str
     commit: str | None = None
+    stamp: str = ""
 
     @cached_property
     def hash(self) -> str:
-        """Equal exactly when the weights are: of the files for a folder, of id and commit for the hub."""
+        """Equal exactly when the weights are: of the files for a folder, of id and commit for the hub.
+
+        Raises LexError when the folder was changed after loading: what is cached under its hash would be another model's."""
         if Path(self.source).is_dir():
+            _require_unchanged(Path(self.source), self.stamp)
             return folder_hash(Path(self.source))
         return content_hash("hub", self.source, self.commit or "unknown")
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A PEFT adapter folder and the settings it was trained with."""
+    """A PEFT adapter folder and the settings it was trained with. stamp: the folder's when it was opened."""
 
     path: Path
     settings: dict[str, Any]
+    stamp: str = ""
 
     @classmethod
     def open(cls, path: str | Path) -> Adapter:
@@ -76,11 +100,12 @@ class Adapter:
             )
         if not any(folder.glob("*.safetensors")):
             raise LexError(f"{folder} holds no adapter weights (*.safetensors); copy adapter_model.safetensors too")
-        return cls(folder, read_training_config(folder))
+        return cls(folder, read_training_config(folder), folder_stamp(folder))
 
     @cached_property
     def hash(self) -> str:
-        """sha256 of the adapter's weights and configuration, without the base path inside it."""
+        """sha256 of the adapter's weights and configuration, without the base path inside it. Raises as `Base.hash`."""
+        _require_unchanged(self.path, self.stamp)
         weights = sorted(self.path.glob("*.safetensors"))
         config = json.loads((self.path / "adapter_config.json").read_text("utf-8"))
         kept = {k: v for k, v in config.items() if k not in ("base_model_name_or_path", "revision")}

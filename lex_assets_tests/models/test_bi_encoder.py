@@ -155,3 +155,21 @@ def test_nan_weights_do_not_pass(tiny_retriever):
     torch.nn.init.constant_(encoder.model[0].model.encoder.layer[0].output.dense.bias, float("nan"))
     with pytest.raises(LexError, match="NaN"):
         encoder.encode_queries(["법률"])
+
+
+@pytest.mark.parametrize("kind", ["base", "adapter"])
+def test_weights_that_change_under_a_loaded_model_give_no_cache_key(tiny_retriever, tmp_path, kind):
+    from transformers import AutoModel
+
+    folders = {"base": tmp_path / "base", "adapter": tmp_path / "adapter"}
+    shutil.copytree(tiny_retriever, folders["base"])
+    save_adapter(AutoModel.from_pretrained(tiny_retriever), folders["adapter"], {})
+    loaded = BiEncoder(str(folders["base"]), peft_adapter_path=str(folders["adapter"]))
+    [weights] = folders[kind].glob("*.safetensors")
+    swapped = tmp_path / "other.safetensors"
+    swapped.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    swapped.replace(weights)
+    with pytest.raises(LexError, match=f"{kind} was changed after its weights were loaded"):
+        loaded.cache_key("passage")
+    again = BiEncoder(str(folders["base"]), peft_adapter_path=str(folders["adapter"]))
+    assert again.cache_key("passage")
