@@ -103,6 +103,7 @@ def _reports(parameters: Mapping[str, str]) -> Iterator[_Reports]:
     """An open Pipes session, with the core's log in it, in the first process of a job; silence in the others."""
     try:
         if os.environ.get("RANK", "0") != "0":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all stop when the first does
             yield _Reports(None)
             return
         loader = PipesMappingParamsLoader(parameters)

@@ -121,14 +121,14 @@ class _Process:
         """Let it write a checkpoint, then end it."""
         self._signal(signal.SIGTERM)
         self.ended_within(STOPPING_S)
-        self.end()
+        self.end(within_s=0)
 
-    def end(self) -> None:
+    def end(self, within_s: float = ENDING_S) -> None:
         """Close its standard input, at which it and processes of its own end, and kill it when it does not."""
         assert self._popen.stdin
         with suppress(BrokenPipeError):
             self._popen.stdin.close()
-        if not self.ended_within(ENDING_S):
+        if not self.ended_within(within_s):
             self._signal(signal.SIGKILL)
             self._popen.wait()
 

@@ -197,7 +197,8 @@ class _Run:
             error = StoppedError(
                 f"training: stopped after step {step}; run it again to go on from {kept or 'the start'}"
             )
-            log.warning("%s", error)
+            if self.processes.first:
+                log.warning("%s", error)
             raise error
 
     def _step(self, step: int) -> None:

@@ -56,7 +56,7 @@ def together(processes, count: int, meeting: Path, work: Callable[..., None], *a
     for child in children:
         child.start()
     for child in children:
-        child.join(120)
+        child.join(600)  # a busy machine takes minutes to import torch
     return [child.exitcode for child in children]
 
 

@@ -76,7 +76,15 @@ class Run:
 def training_processes(server: DagsterServer) -> list[psutil.Process]:
     """What trains below the server."""
     below = psutil.Process(server.pid).children(recursive=True)
-    return [process for process in below if "lex_assets.resources.training_child" in process.cmdline()]
+    return [process for process in below if "lex_assets.resources.training_child" in command_of(process)]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Empty for one that has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def test_a_cancelled_training_ends_soon_and_the_next_run_goes_on(server: DagsterServer, store: Path, tmp_path) -> None:
