@@ -219,10 +219,11 @@ def search(
     top_k: Annotated[int, typer.Option(min=1, help="질의당 결과 수 · results per query")] = 100,
     rerank_depth: Annotated[int, typer.Option(min=1, help="재순위할 후보 수 · candidates to rerank")] = 50,
     weight: Annotated[float, typer.Option(min=0, max=1, help="hybrid에서 dense의 몫 · share of dense in hybrid")] = 0.5,
+    analyzer: Annotated[str, typer.Option(help="bigram, kiwi, kiwi-legal, +로 이음 · joined by +")] = "bigram",
     device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
     cache: Annotated[
         Path | None,
-        typer.Option(help="임베딩과 재순위 점수의 캐시 폴더 · cache folder of embeddings and reranker scores"),
+        typer.Option(help="벡터, 재순위 점수, 색인의 캐시 폴더 · cache of vectors, reranker scores and indices"),
     ] = None,
     expand: Annotated[
         Expansion, typer.Option(help="언어 모델로 질의를 늘림(LEX_LLM_…) · longer queries by a language model")
@@ -239,7 +240,9 @@ def search(
     longer = asked if expand is Expansion.none else expanded(asked, expand, llm_cache, budget_requests)
     encoder = _encoder(retriever, adapter, device) if mode is not Mode.lexical else None
     exclude = {row["query_id"]: set(row["exclude"]) for row in asked.iter_rows(named=True)}
-    run = Searcher(table, encoder, cache_dir=cache).search(longer, mode.value, top_k, exclude, weight)
+    run = Searcher(table, encoder, cache_dir=cache, analyzer=analyzer).search(
+        longer, mode.value, top_k, exclude, weight
+    )
     if reranker or reranker_adapter:
         from lex_assets.models.reranker import Reranker
 

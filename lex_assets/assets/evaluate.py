@@ -82,7 +82,7 @@ def eval_report(
         from lex_assets.retrieval.search import corpus_texts
 
         texts = corpus_texts(passages)
-        index = lexical.build(domain, list(texts), list(texts.values()))
+        index = lexical.build(domain, list(texts), list(texts.values()), store.terms)
         with gpu.held() as device:
             stacks = _stacks(device, models, adapter_folders(store, adapters), champion, seeds)
             progress = staged_progress_log(context.log)

@@ -82,7 +82,7 @@ def hard_negative_triplets(
         from lex_assets.retrieval.search import corpus_texts
 
         texts = corpus_texts(passages)
-        index = lexical.build(context.partition_key, list(texts), list(texts.values()))
+        index = lexical.build(context.partition_key, list(texts), list(texts.values()), store.terms)
         with gpu.held() as device:
             retriever, reranker = models.load(device, registry.champion_folders(context.partition_key))
             mined = mine_with_models(

@@ -165,7 +165,9 @@ def _found(
     from lex_assets.retrieval.search import Searcher, corpus_texts
 
     texts = corpus_texts(passages)
-    searcher = Searcher(passages, encoder, lexical.build(domain, list(texts), list(texts.values())), store.embeddings)
+    searcher = Searcher(
+        passages, encoder, lexical.build(domain, list(texts), list(texts.values()), store.terms), store.embeddings
+    )
     hits = searcher.hits(questions, "hybrid" if encoder else "lexical", k)
     return [[passage_id for passage_id, _ in found] for found in hits]
 

@@ -22,7 +22,10 @@ class LexicalSearchResource(dg.ConfigurableResource):
     engine: str = Field(
         default="embedded", description=f"어휘 검색 엔진. Keyword search engine: {' or '.join(ENGINES)}."
     )
-    analyzer: str = Field(default="bigram", description="내장 엔진의 분석기. Analyzer of the embedded engine.")
+    analyzer: str = Field(
+        default="bigram",
+        description="내장 엔진의 분석기: bigram, kiwi, kiwi-legal, 또는 +로 이은 것. Analyzer of the embedded engine, or several joined by +.",
+    )
     decompound_mode: str = Field(
         default="discard",
         description="nori 복합어 처리: discard, none, mixed. How nori treats compounds; discard agrees with BM25.",
@@ -37,16 +40,23 @@ class LexicalSearchResource(dg.ConfigurableResource):
     def version(self) -> str:
         """The engine and whatever changes its answers: part of the key of every stage that searches."""
         if self._known_engine() == "embedded":
-            return f"embedded {self.analyzer}"
+            from lex_assets.retrieval.lexical import version
+
+            return f"embedded {self.analyzer} {version(self.analyzer)}"
         words = json.dumps(self._user_words(), ensure_ascii=False)
         return f"elasticsearch {self.decompound_mode} {words}"
 
-    def build(self, domain: str, ids: Sequence[str], texts: Sequence[str]) -> LexicalSearch:
-        """An index of a domain's passages. Raises LexError when the server fails or a setting is not known."""
+    def build(
+        self, domain: str, ids: Sequence[str], texts: Sequence[str], cache_dir: Path | None = None
+    ) -> LexicalSearch:
+        """An index of a domain's passages. Raises LexError when the server fails or a setting is not known.
+
+        cache_dir: where the embedded engine keeps terms and indices between runs.
+        """
         if self._known_engine() == "embedded":
             from lex_assets.retrieval.lexical import LexicalIndex
 
-            return LexicalIndex.build(ids, texts, self.analyzer)
+            return LexicalIndex.build(ids, texts, self.analyzer, cache_dir)
         from lex_assets.retrieval.elasticsearch import ElasticsearchIndex, Nori, Server
 
         nori = Nori(self.decompound_mode, tuple(self._user_words()))

@@ -39,6 +39,11 @@ class StoreResource(dg.ConfigurableResource):
         return self.path / "cache" / "embeddings"
 
     @property
+    def terms(self) -> Path:
+        """Terms of texts and keyword indices, by content; safe to delete."""
+        return self.path / "cache" / "terms"
+
+    @property
     def replies(self) -> Path:
         """Answers of language models, paid for once; deleted only at the price of asking again."""
         return self.path / "cache" / "llm" / "replies.sqlite"

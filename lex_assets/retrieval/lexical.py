@@ -1,68 +1,111 @@
-"""Embedded keyword search: BM25 over character bigrams, on bm25s."""
+"""Embedded keyword search: BM25 over the terms of an analyzer, in the format of bm25s, memory-mapped when loaded."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
-from lex_assets.retrieval.analyzers import analyzer as analyzer_of
-from lex_assets.retrieval.types import Exclude, Hit, Hits
-from lex_assets.schemas import LexError
+from lex_assets.retrieval.analyzers import analyzers
+from lex_assets.retrieval.postings import Postings
+from lex_assets.retrieval.tokens import Tokens, tokens_of
+from lex_assets.retrieval.types import Exclude, Hit, Hits, Progress
+from lex_assets.schemas import LexError, content_hash
 
 K1, B = 1.5, 0.75
+FORMAT = "2"
+AT_ONCE = 250
+"""Queries that one thread takes together."""
+LEAST = np.nextafter(np.float32(0), np.float32(1))
+"""The smallest score above none."""
 
 
 class LexicalIndex:
     """A BM25 index over passages. Only passages that share a term with the query are answered."""
 
-    def __init__(self, ids: list[str], bm25: Any, analyzer: str) -> None:
+    def __init__(self, ids: list[str], bm25: Any, analyzer: str, cache_dir: Path | None = None) -> None:
         self.ids = ids
         self.analyzer = analyzer
+        self.cache_dir = cache_dir
         self._bm25 = bm25
+        self._postings = Postings.of(bm25.scores)
         self._row = {passage_id: row for row, passage_id in enumerate(ids)}
 
     @classmethod
-    def build(cls, ids: Sequence[str], texts: Sequence[str], analyzer: str = "bigram") -> LexicalIndex:
-        """Index `texts` under `ids`. Raises LexError when there is nothing to index or ids repeat."""
-        import bm25s
+    def build(
+        cls,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        analyzer: str = "bigram",
+        cache_dir: Path | None = None,
+        progress: Progress | None = None,
+    ) -> LexicalIndex:
+        """Index `texts` under `ids`. Raises LexError when there is nothing to index or ids repeat.
 
+        cache_dir: keeps terms by text, so that only new texts are cut, and whole indices by content; None computes without
+        keeping · progress: told how many texts are cut.
+        """
         if len(ids) != len(texts) or len(set(ids)) != len(ids):
             raise LexError(f"lexical index: {len(ids)} ids, {len(set(ids))} of them unique, for {len(texts)} texts")
+        if cache_dir is None:
+            return cls._over(ids, tokens_of(texts, analyzer), analyzer)
+        content = content_hash(analyzer, version(analyzer), *ids, *texts)
+        folder = Path(cache_dir) / "indices" / content[:32]
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():
+                cls._over(ids, tokens_of(texts, analyzer, cache_dir, progress), analyzer).save(folder)
+        return cls.load(folder, cache_dir)
+
+    @classmethod
+    def _over(cls, ids: Sequence[str], tokens: Tokens, analyzer: str) -> LexicalIndex:
+        if not len(tokens.ids):
+            raise LexError("lexical index: no passage holds an indexable term; check the corpus")
         # Rows in id order: a stable sort by score then breaks ties by id.
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        vocabulary: dict[str, int] = {}
-        analyse = analyzer_of(analyzer)
-        rows = [[vocabulary.setdefault(t, len(vocabulary)) for t in analyse(texts[n])] for n in order]
-        if not vocabulary:
-            raise LexError("lexical index: no passage holds an indexable term; check the corpus")
-        bm25 = bm25s.BM25(k1=K1, b=B)
-        bm25.index((rows, vocabulary), show_progress=False)
-        return cls([ids[n] for n in order], bm25, analyzer)
+        return cls([ids[n] for n in order], _bm25_over(tokens.rows(np.array(order))), analyzer)
 
     def search(self, queries: Sequence[str], k: int, exclude: Exclude = None) -> Hits:
         """The best `k` passages of each query with their BM25 scores."""
-        analyse, vocabulary = analyzer_of(self.analyzer), self._bm25.vocab_dict
-        banned = exclude if exclude is not None else [frozenset()] * len(queries)
-        return [
-            self._best([vocabulary[t] for t in analyse(query) if t in vocabulary], k, ban)
-            for query, ban in zip(queries, banned, strict=True)
-        ]
-
-    def _best(self, terms: list[int], k: int, banned: Iterable[str]) -> list[Hit]:
-        if not terms:
+        if not len(queries):
             return []
-        scores = self._bm25.get_scores_from_ids(terms)
+        cache_dir = self.cache_dir and self.cache_dir / "queries"  # apart: to read them is not to read the corpus
+        asked = self._known(tokens_of(queries, self.analyzer, cache_dir))
+        banned = exclude if exclude is not None else [frozenset()] * len(queries)
+        if len(banned) != len(queries):
+            raise LexError(f"lexical search: {len(banned)} sets of ids to exclude for {len(queries)} queries")
+        add = self._postings.adder(asked)
+
+        def part(at: int) -> Hits:
+            some = range(at, min(at + AT_ONCE, len(asked)))
+            scored = zip(self._postings.score(asked.rows(np.array(some)), add), some, strict=True)
+            return [self._best(scores, k, banned[n]) for scores, n in scored]
+
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            return [hits for found in pool.map(part, range(0, len(asked), AT_ONCE)) for hits in found]
+
+    def _known(self, tokens: Tokens) -> Tokens:
+        """The queries' terms by the index's numbers, without those that no passage has."""
+        numbers = self._bm25.vocab_dict
+        renumbered = np.array([numbers.get(term, -1) for term in tokens.vocabulary], np.int32)[tokens.ids]
+        kept = renumbered >= 0
+        ends = np.concatenate([[0], np.cumsum(kept)])[tokens.starts]
+        return Tokens([], renumbered[kept], ends)
+
+    def _best(self, scores: np.ndarray, k: int, banned: AbstractSet[str]) -> list[Hit]:
+        """The best `k` in `scores`; these are in id order, so ties go by id."""
         scores[[self._row[passage_id] for passage_id in banned if passage_id in self._row]] = 0
-        floor = np.partition(scores, -k)[-k] if k < len(scores) else 0
-        rows = np.flatnonzero((scores >= floor) & (scores > 0))
+        rows = np.flatnonzero(scores >= max(_floor(scores, k), LEAST))
         best = rows[np.argsort(-scores[rows], kind="stable")][:k]
-        return [(self.ids[row], float(scores[row])) for row in best]
+        return [(self.ids[row], score) for row, score in zip(best.tolist(), scores[best].tolist(), strict=True)]
 
     def save(self, folder: Path) -> Path:
         """Write the index to `folder`, replacing what is there; complete or not at all."""
@@ -71,18 +114,58 @@ class LexicalIndex:
         shutil.rmtree(beside, ignore_errors=True)
         self._bm25.save(beside, show_progress=False)
         (beside / "ids.json").write_text(json.dumps({"analyzer": self.analyzer, "ids": self.ids}, ensure_ascii=False))
-        if folder.exists():
-            shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
         return folder
 
     @classmethod
-    def load(cls, folder: Path) -> LexicalIndex:
+    def load(cls, folder: Path, cache_dir: Path | None = None) -> LexicalIndex:
         """Open an index, memory-mapped. Raises LexError when `folder` holds none."""
         import bm25s
 
         path = Path(folder) / "ids.json"
         if not path.is_file():
             raise LexError(f"no lexical index at {folder}; build it from the corpus")
-        described = json.loads(path.read_text("utf-8"))
-        return cls(described["ids"], bm25s.BM25.load(folder, mmap=True, show_progress=False), described["analyzer"])
+        try:
+            described = json.loads(path.read_text("utf-8"))
+            bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+            return cls(described["ids"], bm25, described["analyzer"], cache_dir)
+        except (OSError, ValueError, KeyError) as error:
+            raise LexError(f"lexical index {folder} cannot be read ({error}); delete it and build it again") from error
+
+
+def version(analyzer: str) -> str:
+    """Differs whenever the same passages are answered with other scores. Raises LexError for an unknown analyzer."""
+    return "-".join([FORMAT, *(one.version for one in analyzers(analyzer))])
+
+
+def _floor(scores: np.ndarray, k: int) -> float:
+    """What the `k` best of `scores` reach at least: so many parts of the array have a maximum of it or more."""
+    parts = max(k, min(4 * k, len(scores)))
+    if parts > len(scores):
+        return 0.0
+    size = len(scores) // parts
+    maxima = scores[: size * parts].reshape(size, parts).max(axis=0)
+    return float(np.partition(maxima, -k)[-k])
+
+
+def _bm25_over(tokens: Tokens) -> Any:
+    """What `bm25s.BM25.index` makes of the same terms, from arrays: term by passage, by Lucene's formula."""
+    import bm25s
+    from scipy.sparse import csc_matrix
+
+    n = len(tokens)
+    lengths = np.diff(tokens.starts)
+    counts = csc_matrix(
+        (np.ones(len(tokens.ids), np.float32), (tokens.texts(), tokens.ids)), (n, len(tokens.vocabulary))
+    )
+    frequency = np.diff(counts.indptr)
+    idf = np.log(1 + (n - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
+    norms = (K1 * (1 - B + B * lengths / lengths.mean())).astype(np.float32)
+    weights = np.repeat(idf, frequency) * counts.data / (counts.data + norms[counts.indices])
+    bm25 = bm25s.BM25(k1=K1, b=B)
+    bm25.scores = {"data": weights, "indices": counts.indices, "indptr": counts.indptr, "num_docs": n}
+    bm25.vocab_dict = {term: number for number, term in enumerate(tokens.vocabulary)}
+    bm25.nonoccurrence_array = None
+    bm25.unique_token_ids_set = set(bm25.vocab_dict.values())
+    return bm25

@@ -33,7 +33,8 @@ class Searcher:
     """Search over one corpus; each index is built when it is first needed.
 
     corpus: PASSAGES rows (passage_id, context and text are read) · encoder: needed for dense and hybrid · lexical: an
-    index that exists already, embedded or a server · cache_dir: where vectors are kept between runs.
+    index that exists already, embedded or a server · cache_dir: where vectors, terms and the keyword index
+    are kept between runs · analyzer: of the keyword index, see `analyzers`.
     """
 
     def __init__(
@@ -55,7 +56,10 @@ class Searcher:
     @cached_property
     def lexical(self) -> LexicalSearch:
         """The keyword index."""
-        return self._lexical or LexicalIndex.build(list(self.texts), list(self.texts.values()), self.analyzer)
+        if self._lexical is not None:
+            return self._lexical
+        terms = None if self.cache_dir is None else Path(self.cache_dir) / "terms"
+        return LexicalIndex.build(list(self.texts), list(self.texts.values()), self.analyzer, terms)
 
     @cached_property
     def dense(self) -> DenseIndex:

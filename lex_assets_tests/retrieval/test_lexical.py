@@ -3,10 +3,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import bm25s
+import numpy as np
 import pytest
 
-from lex_assets.retrieval.analyzers import bigrams
+from lex_assets.retrieval import lexical, postings
 from lex_assets.retrieval.lexical import K1, B, LexicalIndex
+from lex_assets.retrieval.tokens import terms_of
 from lex_assets.schemas import LexError
 
 TEXTS = {
@@ -24,30 +27,17 @@ def index():
 
 def bm25(query: str) -> dict[str, float]:
     """Lucene's formula, written out."""
-    documents = {name: Counter(bigrams(text)) for name, text in TEXTS.items()}
+    documents = {
+        name: Counter(terms) for name, terms in zip(TEXTS, terms_of(list(TEXTS.values()), "bigram"), strict=True)
+    }
     mean = sum(c.total() for c in documents.values()) / len(documents)
     scores = dict.fromkeys(documents, 0.0)
-    for term in bigrams(query):
+    for term in terms_of([query], "bigram")[0]:
         frequency = sum(term in counts for counts in documents.values())
         idf = math.log(1 + (len(documents) - frequency + 0.5) / (frequency + 0.5))
         for name, counts in documents.items():
             scores[name] += idf * counts[term] / (counts[term] + K1 * (1 - B + B * counts.total() / mean))
     return {name: score for name, score in scores.items() if score}
-
-
-def test_bigrams_split_at_the_middle_dot_and_keep_numbers_and_single_characters_whole():
-    assert bigrams("사용ㆍ수익 제53조의2 ① CD금리 A") == [
-        "사용",
-        "수익",
-        "제",
-        "53",
-        "조의",
-        "2",
-        "①",
-        "cd",
-        "금리",
-        "a",
-    ]
 
 
 def test_scores_are_lucene_bm25(index):
@@ -71,11 +61,59 @@ def test_a_query_without_a_known_term_finds_nothing(index, query):
     assert index.search([query], 5) == [[]]
 
 
+TERMS = [f"{a}{b}" for a in "가나다라" for b in "마바사아자"]
+
+
+def drawn(seed: int, count: int) -> list[str]:
+    """Texts of Zipf-like terms, some of them equal and some empty."""
+    draw = np.random.default_rng(seed)
+    return [" ".join(TERMS[min(n, 19)] for n in draw.zipf(1.5, draw.integers(0, 30)) - 1) for _ in range(count)]
+
+
+@pytest.mark.parametrize("k", [1, 7, 60, 500])
+def test_the_best_are_those_of_bm25s_with_ties_by_id(k):
+    texts, queries = drawn(1, 400), [query for query in drawn(2, 40) if query]
+    ids = [f"p{n:03}" for n in range(len(texts))]
+    reference = bm25s.BM25(k1=K1, b=B)
+    reference.index(terms_of(texts, "bigram"), show_progress=False)
+    for terms, hits in zip(terms_of(queries, "bigram"), LexicalIndex.build(ids, texts).search(queries, k), strict=True):
+        scores = reference.get_scores(terms)
+        assert [score for _, score in hits] == pytest.approx(sorted(scores[scores > 0], reverse=True)[:k], rel=1e-5)
+        assert hits == sorted(hits, key=lambda hit: (-hit[1], hit[0]))
+        assert [scores[int(passage_id[1:])] for passage_id, _ in hits] == pytest.approx([s for _, s in hits], rel=1e-5)
+
+
+def test_the_compiled_loop_gives_the_same_to_the_last_bit(monkeypatch):
+    pytest.importorskip("numba", reason="extra fast is not installed")
+    index = LexicalIndex.build([f"p{n}" for n in range(400)], drawn(1, 400))
+    by_numpy = index.search(drawn(2, 40), 50)
+    monkeypatch.setattr(postings, "COMPILED_FROM", -1)
+    assert index.search(drawn(2, 40), 50) == by_numpy
+
+
+def test_an_index_that_is_kept_is_opened_again_and_a_changed_corpus_makes_another(tmp_path, monkeypatch):
+    ids, texts = list(TEXTS), list(TEXTS.values())
+    fresh = LexicalIndex.build(ids, texts).search(["이혼 재산분할"], 5)
+    assert LexicalIndex.build(ids, texts, cache_dir=tmp_path).search(["이혼 재산분할"], 5) == fresh
+    monkeypatch.setattr(lexical, "_bm25_over", None)  # nothing may be indexed again
+    assert LexicalIndex.build(ids, texts, cache_dir=tmp_path).search(["이혼 재산분할"], 5) == fresh
+    monkeypatch.undo()
+    changed = LexicalIndex.build(ids, ["이혼", *texts[1:]], cache_dir=tmp_path)
+    assert [hit[0] for hit in changed.search(["이혼"], 5)[0]] == ["p3", "p1", "p2"]
+
+
 def test_saved_index_answers_alike(index, tmp_path):
     index.save(tmp_path / "index")
     index.save(tmp_path / "index")
     assert LexicalIndex.load(tmp_path / "index").search(["이혼 재산"], 5) == index.search(["이혼 재산"], 5)
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_a_damaged_index_is_named(index, tmp_path):
+    folder = index.save(tmp_path / "index")
+    (folder / "data.csc.index.npy").write_bytes(b"broken")
+    with pytest.raises(LexError, match=f"{folder} cannot be read .* delete it"):
+        LexicalIndex.load(folder)
 
 
 def test_what_cannot_be_indexed_is_said(tmp_path):
