@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from lex_assets.retrieval.lexical import K1, B, LexicalIndex
-from lex_assets.retrieval.tokens import terms_of
 from lex_assets.schemas import content_hash
 
 QUERIES, DEPTH, REPETITIONS = 6000, 100, 3
@@ -54,7 +53,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def bench(folder: Path) -> Bench:
     """The queries with specific labels where the bench has these: its boilerplate articles are then no documents."""
     articles = folder / "articles.jsonl.gz"
-    documents = {row["id"]: searched(row) for row in rows(articles if articles.is_file() else folder / "precedents.jsonl.gz")}
+    documents = {
+        row["id"]: searched(row) for row in rows(articles if articles.is_file() else folder / "precedents.jsonl.gz")
+    }
     every, specific = labels(folder / "qrels.tsv"), folder / "qrels_specific.tsv"
     relevant = labels(specific) if specific.is_file() else every
     if specific.is_file():
@@ -134,10 +135,14 @@ SAME_TERMS = r"(?=([가-힣]{2}|(?<![가-힣])[가-힣](?![가-힣])|(?<![a-z])[
 
 
 def compare_speed(shared: Path) -> None:
-    documents = [searched(row) for name in ("core", "wide") for row in rows(shared / "bench" / name / "articles.jsonl.gz")]
+    documents = [
+        searched(row) for name in ("core", "wide") for row in rows(shared / "bench" / name / "articles.jsonl.gz")
+    ]
     texts = list(dict.fromkeys(documents))
     queries = [row["text"] for row in rows(shared / "bench" / "wide" / "queries.jsonl.gz")][:QUERIES]
-    print(f"{len(queries):,} queries × {len(texts):,} passages of {sum(map(len, texts)) / len(texts):.0f} characters, {DEPTH} each")
+    print(
+        f"{len(queries):,} queries × {len(texts):,} passages of {sum(map(len, texts)) / len(texts):.0f} characters, {DEPTH} each"
+    )
     with tempfile.TemporaryDirectory() as kept:
         runs: dict[str, Callable[[], None]] = {
             "bm25s numba, the same terms": lambda: bm25s_plainly(texts, queries, SAME_TERMS),
