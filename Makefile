@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DOMAIN ?= law
 RAW ?=
+ES_URL ?=
+ES_TESTS := lex_assets_tests/retrieval/elasticsearch
 DATA := $(CURDIR)/data
 
 export DAGSTER_DISABLE_TELEMETRY := 1
@@ -12,14 +14,21 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo real ui ci test test-smoke test-slow lint clean
+.PHONY: help install demo real ui ci test test-smoke test-slow test-es8 test-elasticsearch elasticsearch lint clean
 
 help: ## 이 목록 · this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)-es8/installed: $(VENV)/installed constraints-es8.txt # over .venv, with the other client
+	$(BIN)/python -m venv $(VENV)-es8
+	@beneath=$$(cd $(BIN) && ./python -c 'import site; print(site.getsitepackages()[0])') && \
+	  echo "import site; site.addsitedir('$$beneath')" > $(VENV)-es8/lib/python3*/site-packages/beneath.pth
+	$(VENV)-es8/bin/python -m pip install -q --no-deps --ignore-installed -c constraints-es8.txt elasticsearch elastic-transport
 	@touch $@
 
 install: $(VENV)/installed ## .venv에 설치 · install into .venv
@@ -49,6 +58,18 @@ test-smoke: install ## 1분 안의 점검 · under a minute
 test-slow: install ## 느린 점검 · slow checks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow lex_assets_tests
 
+test-es8: $(VENV)-es8/installed ## Elasticsearch 8 클라이언트로 · the suite of Elasticsearch with the client of version 8
+	OMP_NUM_THREADS=1 $(VENV)-es8/bin/python -m pytest $(ES_TESTS)
+
+test-elasticsearch: $(VENV)-es8/installed ## 실제 서버로 (ES_URL=주소) · the same suite against a live server with nori
+	@test -n "$(ES_URL)" || { echo "서버의 주소를 지정하세요 · name the server: make test-elasticsearch ES_URL=http://localhost:9200"; exit 2; }
+	@major=$$(LEX_TEST_ES_URL="$(ES_URL)" $(BIN)/python -m lex_assets_tests.retrieval.elasticsearch.major) && \
+	  if [ "$$major" = 8 ]; then python=$(VENV)-es8/bin/python; else python=$(BIN)/python; fi && \
+	  LEX_TEST_ES_URL="$(ES_URL)" OMP_NUM_THREADS=1 $$python -m pytest -rs $(ES_TESTS)
+
+elasticsearch: ## nori가 있는 Elasticsearch를 docker로 (localhost:9200) · Elasticsearch with nori in docker
+	docker compose -f docker/compose.yaml --profile elasticsearch up --build --wait elasticsearch
+
 lint: install ## ruff, mypy, import 순서 · ruff, mypy, import order
 	$(BIN)/ruff check lex_assets lex_assets_tests benchmarks
 	$(BIN)/ruff format --check lex_assets lex_assets_tests benchmarks
@@ -56,5 +77,5 @@ lint: install ## ruff, mypy, import 순서 · ruff, mypy, import order
 	$(BIN)/lint-imports
 
 clean: ## 만든 것을 모두 지움 · remove everything that was made
-	rm -rf $(VENV) data/store data/store-real data/dagster data/dagster-real build *.egg-info
+	rm -rf $(VENV) $(VENV)-es8 data/store data/store-real data/dagster data/dagster-real build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

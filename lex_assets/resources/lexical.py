@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
 from lex_assets.retrieval.types import LexicalSearch
-from lex_assets.schemas import LexError
+from lex_assets.schemas import LexError, content_hash
+
+if TYPE_CHECKING:
+    from lex_assets.retrieval.elasticsearch import Cut
 
 ENGINES = ("embedded", "elasticsearch")
+LEGAL = "legal"
 
 
 class LexicalSearchResource(dg.ConfigurableResource):
-    """BM25 in this process, or on an Elasticsearch server whose address and key are in LEX_ES_URL and LEX_ES_API_KEY."""
+    """BM25 in this process, or on an Elasticsearch server whose address and key are in the environment (LEX_ES_…)."""
 
     engine: str = Field(
         default="embedded", description=f"어휘 검색 엔진. Keyword search engine: {' or '.join(ENGINES)}."
     )
     analyzer: str = Field(
         default="bigram",
-        description="내장 엔진의 분석기: bigram, kiwi, kiwi-legal, 또는 +로 이은 것. Analyzer of the embedded engine, or several joined by +.",
+        description="분석기: bigram, kiwi, kiwi-legal, +로 이으면 함께. Analyzer of this package, or several joined by +.",
+    )
+    server_analyzer: str = Field(
+        default="nori",
+        description="서버의 분석: nori, 또는 given(analyzer의 단어를 보냄). On the server: nori, or given, terms of `analyzer`.",
     )
     decompound_mode: str = Field(
         default="discard",
         description="nori 복합어 처리: discard, none, mixed. How nori treats compounds; discard agrees with BM25.",
     )
     user_dictionary: str = Field(
-        default="", description="nori 사용자 사전 경로; 비우면 없음. Path of a nori user dictionary; empty means none."
+        default="",
+        description="nori 사용자 사전 경로, legal은 내장 법률 사전. Path of a nori user dictionary; legal is the bundled one.",
     )
     index_prefix: str = Field(
         default="lex-assets", description="별칭 앞부분. Aliases on the server are <prefix>-<domain>, lower case."
@@ -39,12 +48,11 @@ class LexicalSearchResource(dg.ConfigurableResource):
 
     def version(self) -> str:
         """The engine and whatever changes its answers: part of the key of every stage that searches."""
-        if self._known_engine() == "embedded":
+        if self._known_engine() == "embedded" or self.server_analyzer == "given":
             from lex_assets.retrieval.lexical import version
 
-            return f"embedded {self.analyzer} {version(self.analyzer)}"
-        words = json.dumps(self._user_words(), ensure_ascii=False)
-        return f"elasticsearch {self.decompound_mode} {words}"
+            return f"{self.engine} {self.analyzer} {version(self.analyzer)}"
+        return f"{self.engine} {content_hash(repr(self._cut()))[:16]}"
 
     def build(
         self, domain: str, ids: Sequence[str], texts: Sequence[str], cache_dir: Path | None = None
@@ -57,10 +65,10 @@ class LexicalSearchResource(dg.ConfigurableResource):
             from lex_assets.retrieval.lexical import LexicalIndex
 
             return LexicalIndex.build(ids, texts, self.analyzer, cache_dir)
-        from lex_assets.retrieval.elasticsearch import ElasticsearchIndex, Nori, Server
+        from lex_assets.retrieval.elasticsearch import ElasticsearchIndex, Server
 
-        nori = Nori(self.decompound_mode, tuple(self._user_words()))
-        return ElasticsearchIndex.build(Server.from_environment().connect(), self._alias(domain), ids, texts, nori)
+        cut, alias = self._cut(), self._alias(domain)
+        return ElasticsearchIndex.build(Server.from_environment().connect(), alias, ids, texts, cut)
 
     def _known_engine(self) -> str:
         if self.engine not in ENGINES:
@@ -74,12 +82,25 @@ class LexicalSearchResource(dg.ConfigurableResource):
             raise LexError(f"index_prefix {self.index_prefix!r} must be lower-case letters, digits, - and _")
         return f"{self.index_prefix}-{domain}"
 
-    def _user_words(self) -> list[str]:
+    def _cut(self) -> Cut:
+        from lex_assets.retrieval.elasticsearch import GivenTerms, Nori
+
+        if self.server_analyzer == "given":
+            return GivenTerms(self.analyzer)
+        if self.server_analyzer == "nori":
+            return Nori(self.decompound_mode, self._user_words())
+        raise LexError(f"server_analyzer {self.server_analyzer!r} is not nori or given")
+
+    def _user_words(self) -> tuple[str, ...]:
         if not self.user_dictionary:
-            return []
+            return ()
+        if self.user_dictionary == LEGAL:
+            from lex_assets.retrieval.kiwi import legal_words
+
+            return legal_words()
         path = Path(self.user_dictionary).expanduser()
         try:
             lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise LexError(f"{path}: nori user dictionary cannot be read ({error}); correct user_dictionary") from error
-        return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
