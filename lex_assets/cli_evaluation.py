@@ -27,7 +27,7 @@ BASELINE = "baseline"
 
 champion = typer.Typer(
     name="champion",
-    help="쓰고 있는 어댑터: 보기, 승격, 되돌리기. The adapters in use: show, promote, roll back.",
+    help="쓰고 있는 어댑터: 보기, 승격, 되돌리기, 관문의 설정. The adapters in use: show, promote, roll back, the gate's rule.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -377,7 +377,7 @@ def promote(
     if as_json:
         print(json.dumps(decision.to_dict() if decision else None, ensure_ascii=False, indent=1))
     elif decision:
-        print(decision.markdown())
+        print(f"{decision.markdown()}\n\n이 승격 집합에서 본 후보 · candidates tried: {decision.tries}")
     if decision is None or not decision.promoted:
         raise LexError(decision.summary() if decision else UNDECIDED)
     errors.print(f"{decision.summary()} (v{registry.champions.version(domain)})", soft_wrap=True, highlight=False)
@@ -392,6 +392,36 @@ def rollback(
 ) -> None:
     """직전 챔피언이나 기반 모델로 · Back to the champion before, or to the base model."""
     print(_champion_line(domain, _registry(store, domain).champions.rollback(domain, note)))
+
+
+@champion.command()
+@failing_in_one_line
+def rule(
+    store: Store,
+    domain: Domain,
+    change: Annotated[
+        str,
+        typer.Option(
+            help="이유: 다음 결정이 새 설정을 고정 · reason; the next decision freezes other settings, kept in the history"
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
+) -> None:
+    """관문의 설정, 첫 결정에서 고정됨 · The gate's settings, frozen at the first decision."""
+    rules = _registry(store, domain).rules
+    found = rules.change(domain, change) if change else rules.frozen(domain)
+    if as_json:
+        print(json.dumps(found and found.rule.to_dict() | {"at": found.at}, ensure_ascii=False, indent=1))
+        return
+    if found is None:
+        print(
+            f"{domain}: 고정된 설정 없음, 다음 결정이 고정함 · nothing frozen yet; the next decision freezes its settings"
+        )
+        return
+    ended = "풀림 · no longer in force" if change else "고정됨 · frozen"
+    print(f"{domain}: {found.at} {ended}")
+    for name, value in (found.rule.to_dict()["gate"] | dict(found.rule.measured)).items():
+        print(f"  {name} = {json.dumps(value, ensure_ascii=False)}")
 
 
 def _registry(store: Path, domain: str) -> Registry:

@@ -321,6 +321,9 @@ ADAPTERS = TableSchema(
     {
         "kind": Column(_TEXT, "retriever or reranker"),
         "domain": Column(_TEXT, "domain it was trained for"),
+        "seed": Column(
+            pl.Int64, "training seed; the first row is the adapter, the others are trained to see whether they agree"
+        ),
         "base": Column(_TEXT, "preset, hub id or folder of the frozen weights"),
         "path": Column(_TEXT, "adapter folder below the store"),
         "weights_hash": Column(_TEXT, "sha256 of the adapter's weights"),
@@ -329,7 +332,7 @@ ADAPTERS = TableSchema(
         "base_metric": Column(pl.Float32, "that metric before training"),
         "best_metric": Column(pl.Float32, "that metric of the kept checkpoint"),
     },
-    ("kind", "domain"),
+    ("kind", "domain", "seed"),
 )
 RUN = TableSchema(
     "run",

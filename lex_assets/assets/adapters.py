@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import dagster as dg
 
 from lex_assets.assets.assemble import domain_passages
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
-from lex_assets.assets.describe import plot, stage_metadata, table_metadata
+from lex_assets.assets.describe import markdown_table, plot, stage_metadata, table_metadata
 from lex_assets.assets.progress import training_progress
 from lex_assets.models.devices import profile_named
 from lex_assets.registry.stages import StageResult, run_stage, stage_key
@@ -18,12 +19,12 @@ from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
 from lex_assets.resources.training_process import train_in_process
 from lex_assets.schemas import ADAPTERS, QRELS, QUERIES, TRIPLETS, LexError
-from lex_assets.training.config import AnyTrainingConfig, RerankerTrainingConfig, RetrieverTrainingConfig
-from lex_assets.training.curves import loss_curve, metric_curve
+from lex_assets.training.config import AnyTrainingConfig, RerankerTrainingConfig, RetrieverTrainingConfig, SeedsConfig
+from lex_assets.training.curves import loss_curve, metric_curve, seed_curves
 from lex_assets.training.files import TrainingTables
 
-RetrieverRun = run_config(RetrieverTrainingConfig)
-RerankerRun = run_config(RerankerTrainingConfig)
+RetrieverRun = run_config(RetrieverTrainingConfig, SeedsConfig)
+RerankerRun = run_config(RerankerTrainingConfig, SeedsConfig)
 
 
 @stage_asset(group="train", kinds={"torch", "huggingface"}, code_version="2", gpu=True)
@@ -40,8 +41,9 @@ def retriever_adapter(
     """검색 모델의 LoRA 어댑터. LoRA on the bi-encoder, InfoNCE masked by labels and equivalence."""
     data = _training_tables(hard_negative_triplets, training_queries, corpus, context.partition_key)
     settings = core_settings(config, RetrieverTrainingConfig)
-    stage = _trained("retriever", models, data, settings, store, gpu, context)
-    return _described("retriever", models.retriever, stage, store, context)
+    seeds = core_settings(config, SeedsConfig).more_seeds
+    stages = _trained_seeds("retriever", models, data, settings, seeds, store, gpu, context)
+    return _described("retriever", models.retriever, stages, store, context)
 
 
 @stage_asset(group="train", kinds={"torch", "huggingface"}, code_version="2", gpu=True)
@@ -58,8 +60,9 @@ def reranker_adapter(
     """재순위 모델의 LoRA 어댑터. LoRA on the cross-encoder with its head, several positives per query."""
     data = _training_tables(hard_negative_triplets, training_queries, corpus, context.partition_key)
     settings = core_settings(config, RerankerTrainingConfig)
-    stage = _trained("reranker", models, data, settings, store, gpu, context)
-    return _described("reranker", models.reranker, stage, store, context)
+    seeds = core_settings(config, SeedsConfig).more_seeds
+    stages = _trained_seeds("reranker", models, data, settings, seeds, store, gpu, context)
+    return _described("reranker", models.reranker, stages, store, context)
 
 
 def _training_tables(
@@ -71,6 +74,26 @@ def _training_tables(
         QRELS.validate(mined["qrels"].collect()),
         domain_passages(corpus, domain),
     )
+
+
+def _trained_seeds(
+    kind: Literal["retriever", "reranker"],
+    models: BaseModelsResource,
+    data: TrainingTables,
+    settings: AnyTrainingConfig,
+    more_seeds: int,
+    store: StoreResource,
+    gpu: GpuResource,
+    context: dg.AssetExecutionContext,
+) -> dict[int, StageResult]:
+    """Seed → what it trained; the first is the adapter, the others repeat it."""
+    stages: dict[int, StageResult] = {}
+    for seed in range(settings.seed, settings.seed + more_seeds + 1):
+        if more_seeds:
+            context.log.info(f"시드 · seed {seed}: {len(stages) + 1}/{more_seeds + 1}")
+        one = settings.model_copy(update={"seed": seed})
+        stages[seed] = _trained(kind, models, data, one, store, gpu, context)
+    return stages
 
 
 def _trained(
@@ -117,28 +140,15 @@ def _trained(
 
 
 def _described(
-    kind: str, base: str, stage: StageResult, store: StoreResource, context: dg.AssetExecutionContext
+    kind: str, base: str, stages: Mapping[int, StageResult], store: StoreResource, context: dg.AssetExecutionContext
 ) -> dg.MaterializeResult:
-    from lex_assets.models.weights import Adapter
-
-    result = json.loads((stage.path / "result.json").read_text("utf-8"))
-    adapter = stage.path / "adapter"
-    row = {
-        "kind": kind,
-        "domain": context.partition_key,
-        "base": base,
-        "path": str(adapter.relative_to(store.path)),
-        "weights_hash": Adapter.open(adapter).hash,
-        "steps": result["steps"],
-        "metric_name": result["metric_name"],
-        "base_metric": result["base_metric"],
-        "best_metric": result["best_metric"],
-    }
-    table = ADAPTERS.frame([row])
-    history = result["history"]
+    results = {seed: json.loads((stage.path / "result.json").read_text("utf-8")) for seed, stage in stages.items()}
+    about = {"kind": kind, "domain": context.partition_key, "base": base}
+    rows = [about | _row(seed, stage, results[seed], store) for seed, stage in stages.items()]
+    table, stage, result = ADAPTERS.frame(rows), next(iter(stages.values())), next(iter(results.values()))
     return dg.MaterializeResult(
         value={"adapter": table},
-        data_version=dg.DataVersion(row["weights_hash"][:16]),
+        data_version=dg.DataVersion("+".join(row["weights_hash"][:16] for row in rows)),
         metadata=table_metadata(ADAPTERS, table, partitioned=True)
         | stage_metadata(stage, store.path)
         | {
@@ -148,7 +158,31 @@ def _described(
             "검증 전 · valid before": result["base_metric"],
             "검증 후 · valid after": result["best_metric"],
             "양상 · pattern": result["pattern"],
-            "손실 · loss": plot(loss_curve(history, result["chance"])),
-            "검증 · validation": plot(metric_curve(history, result["metric_name"], result["base_metric"])),
-        },
+            "손실 · loss": plot(loss_curve(result["history"], result["chance"])),
+        }
+        | _validation(results),
     )
+
+
+def _row(seed: int, stage: StageResult, result: Mapping[str, Any], store: StoreResource) -> dict[str, Any]:
+    """The columns of ADAPTERS that a seed differs in."""
+    from lex_assets.models.weights import Adapter
+
+    adapter = stage.path / "adapter"
+    measured = {name: result[name] for name in ("steps", "metric_name", "base_metric", "best_metric")}
+    path = str(adapter.relative_to(store.path))
+    return {"seed": seed, "path": path, "weights_hash": Adapter.open(adapter).hash} | measured
+
+
+def _validation(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """The validation curve, one line per seed; with several seeds also what each of them reached."""
+    first = next(iter(results.values()))
+    if len(results) == 1:
+        return {"검증 · validation": plot(metric_curve(first["history"], first["metric_name"], first["base_metric"]))}
+    header = ["시드 · seed", "검증 전 · before", "검증 후 · after", "스텝 · steps"]
+    rows = [[s, f"{r['base_metric']:.4f}", f"{r['best_metric']:.4f}", r["steps"]] for s, r in results.items()]
+    histories = {f"seed {seed}": result["history"] for seed, result in results.items()}
+    return {
+        "시드 · seeds": markdown_table(header, rows),
+        "검증 · validation": plot(seed_curves(histories, first["base_metric"])),
+    }

@@ -83,13 +83,15 @@ class StageConfig(dg.Config):
             raise dg.Failure(f"{name}: {first_problem(error)}; correct the run config", allow_retries=False) from error
 
 
-def run_config(settings: type) -> type[dg.Config]:
-    """The Dagster run config of a core settings class: the same fields, defaults and descriptions, written once.
+def run_config(settings: type, *more: type) -> type[dg.Config]:
+    """The Dagster run config of core settings classes: the same fields, defaults and descriptions, written once.
 
-    `settings` is a pydantic model or a dataclass. Literals become strings and tuples lists; the core class checks their
+    Each is a pydantic model or a dataclass; the first gives its name. Literals become strings and tuples lists; the core class checks their
     values when `core_settings` builds it.
     """
-    fields: dict[str, Any] = {name: (_config_type(kind), default) for name, kind, default in _fields(settings)}
+    fields: dict[str, Any] = {
+        name: (_config_type(kind), default) for one in (settings, *more) for name, kind, default in _fields(one)
+    }
     return create_model(f"{settings.__name__}Run", __base__=StageConfig, __doc__=settings.__doc__, **fields)
 
 

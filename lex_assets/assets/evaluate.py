@@ -31,14 +31,14 @@ from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
-from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, RUN, LexError, frame_hash
+from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, RUN, frame_hash
 
 EvaluationRun = run_config(EvaluationConfig)
 
 Tables = dict[str, pl.LazyFrame]
 
 
-@stage_asset(group="train", kinds={"torch"}, code_version="3", gpu=True)
+@stage_asset(group="train", kinds={"torch"}, code_version="4", gpu=True)
 def eval_report(
     context: dg.AssetExecutionContext,
     config: EvaluationRun,
@@ -62,7 +62,7 @@ def eval_report(
     adapters = {"retriever": adapter_row(retriever_adapter), "reranker": adapter_row(reranker_adapter)}
     registry = Registry(store.registry)
     champion = rival(registry, domain, adapter_folders(store, adapters))
-    seeds = seed_folders(settings.seed_adapters)
+    seeds = seed_folders(store, {"retriever": retriever_adapter, "reranker": reranker_adapter})
     guards = _guards(domain, labelled, corpus, settings)
     seen = seen_by_base(queries, qrels, passages, models.trained_documents())
     mining = mining_report(hard_negative_triplets["report"].collect(), store)
@@ -71,7 +71,7 @@ def eval_report(
         "queries": frame_hash(queries, qrels)[:16],
         **{f"{kind}_base": identity for kind, identity in models.identities().items()},
         **{f"{kind}_adapter": row["weights_hash"][:16] for kind, row in adapters.items()},
-        **{name: folder_hash(folder)[:16] for name, folder in seeds.items()},
+        **{name: "+".join(folder_hash(folder)[:16] for folder in pair) for name, pair in seeds.items()},
         **({"champion": champion.version} if champion else {}),
         "lexical": lexical.version(),
         **{f"guard_{guard.name}": guard.hash[:16] for guard in guards},
@@ -103,8 +103,13 @@ def eval_report(
     stage = run_stage(store.stages, "eval_report", stage_key("3", settings.model_dump(), provenance), compute)
     report = read_report(stage.path / "report")
     tables = _tables(stage.path, report)
-    where = {"path": str((stage.path / "report").relative_to(store.path))}
-    tables["report"] = pl.DataFrame([where | {"champion_version": registry.champions.version(domain)}])
+    tables["report"] = pl.DataFrame(
+        {
+            "path": [str((stage.path / "report").relative_to(store.path))],
+            "champion_version": [registry.champions.version(domain)],
+            "measured": [json.dumps(_measured(settings, guards, seeds), sort_keys=True)],
+        }
+    )
     return dg.MaterializeResult(
         value=tables,
         data_version=dg.DataVersion(report.report_hash),
@@ -156,13 +161,24 @@ def rival(registry: Registry, domain: str, candidate: tuple[Path, Path]) -> Riva
     return Rival(registry.champions.data_version(domain), folders)
 
 
-def seed_folders(given: tuple[str, ...]) -> dict[str, Path]:
-    """Stack name (seed2, seed3, …) → adapter folder. Raises LexError for a folder that is no adapter."""
-    folders = {f"seed{n}": Path(folder) for n, folder in enumerate(given, start=2)}
-    for folder in folders.values():
-        if not (folder / "adapter_config.json").is_file():
-            raise LexError(f"seed_adapters: {folder} holds no adapter; give the folder that training wrote")
-    return folders
+Folders = tuple[Path, Path]
+"""Adapter folders of a retriever and a reranker."""
+
+
+def seed_folders(store: StoreResource, adapters: dict[str, Tables]) -> dict[str, Folders]:
+    """Stack name (seed2, seed3, …) → adapter folders of each further seed. Where one of the two was trained with fewer seeds
+    than the other, its adapter stands in."""
+    kinds = [ADAPTERS.validate(adapters[kind]["adapter"].collect())["path"] for kind in ("retriever", "reranker")]
+    count = max(map(len, kinds))
+    at = [[paths[n] if n < len(paths) else paths[0] for paths in kinds] for n in range(1, count)]
+    return {f"seed{n}": (store.path / pair[0], store.path / pair[1]) for n, pair in enumerate(at, start=2)}
+
+
+def _measured(settings: EvaluationConfig, guards: list[Guard], seeds: dict[str, Folders]) -> dict[str, Any]:
+    """Everything of this report's making that the gate depends on; guard folders by their content."""
+    folders = [Path(folder).name for folder in settings.guard_folders]
+    contents = [f"{guard.name} {guard.hash[:16]}" for guard in guards if guard.name in folders]
+    return settings.decisive() | {"guard_folders": contents, "seeds": 1 + len(seeds)}
 
 
 def adapter_row(tables: Tables) -> dict[str, Any]:
@@ -178,15 +194,15 @@ def adapter_folders(store: StoreResource, adapters: dict[str, dict[str, Any]]) -
 def _stacks(
     device: Device,
     models: BaseModelsResource,
-    candidate: tuple[Path, Path],
+    candidate: Folders,
     champion: Rival | None,
-    seeds: dict[str, Path],
+    seeds: dict[str, Folders],
 ) -> list[Any]:
     from lex_assets.evaluation.systems import Stack
 
     stacks = [Stack("base", *models.load(device)), Stack("adapter", *models.load(device, candidate))]
     stacks += [Stack("champion", *models.load(device, champion.folders))] if champion else []
-    return stacks + [Stack(name, *models.load(device, (folder, candidate[1]))) for name, folder in seeds.items()]
+    return stacks + [Stack(name, *models.load(device, folders)) for name, folders in seeds.items()]
 
 
 def _training(store: StoreResource, adapters: dict[str, dict[str, Any]]) -> dict[str, Any]:

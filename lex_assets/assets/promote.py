@@ -11,7 +11,7 @@ from lex_assets.assets.describe import plot, preview, table_metadata
 from lex_assets.assets.evaluate import adapter_names, adapter_row
 from lex_assets.evaluation import history
 from lex_assets.evaluation.report import read_report
-from lex_assets.registry.candidate import UNDECIDED, Registry
+from lex_assets.registry.candidate import UNDECIDED, Candidate, Registry
 from lex_assets.registry.leaderboard import (
     LEADERBOARD,
     LEADERBOARD_FILE,
@@ -52,12 +52,11 @@ def champion(
     candidate = candidate_from(store.path, context.partition_key, tables)
     registry = Registry(store.registry)
     decision = registry.consider(candidate, core_settings(config, GateConfig))
-    return _champion_result(registry, candidate.domain, candidate.incumbent, decision)
+    return _champion_result(registry, candidate, decision)
 
 
-def _champion_result(
-    registry: Registry, domain: str, incumbent: str, decision: Decision | None
-) -> dg.MaterializeResult:
+def _champion_result(registry: Registry, candidate: Candidate, decision: Decision | None) -> dg.MaterializeResult:
+    domain = candidate.domain
     row: dict[str, Any] = {
         "domain": domain,
         "in_use": registry.champions.data_version(domain),
@@ -72,7 +71,8 @@ def _champion_result(
         metadata={
             "판정 · decision": row["summary"],
             "조건 · conditions": conditions,
-            "비교 대상 · compared with": incumbent,
+            "비교 대상 · compared with": candidate.incumbent,
+            "이 승격 집합에서 본 후보 · candidates tried": decision.tries if decision else 0,
             "사용 중 · in use": row["in_use"],
         },
     )

@@ -26,11 +26,6 @@ class EvaluationConfig(SystemsConfig):
         default=20, ge=1, description="조각의 최소 질의 수. Slices of fewer queries are hidden in the report."
     )
     cases: int = Field(default=5, ge=0, description="이긴·진 질의를 몇 개씩 보일지. Won and lost queries shown, each.")
-    seed_adapters: tuple[str, ...] = Field(
-        default=(),
-        description="다른 시드로 학습한 검색 어댑터 폴더. Folders of retriever adapters that differ in the seed alone; "
-        "the adapter is better only when all of them are.",
-    )
 
     @field_validator("metrics")
     @classmethod

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -58,6 +59,11 @@ class SystemsConfig(BaseModel):
         description="일반 보호 집합 폴더(corpus.jsonl, queries.jsonl, qrels.tsv). Folders of general guard sets.",
     )
     batch_size: int = Field(default=64, ge=1, description="한 번에 계산할 쌍·글 수. Texts or pairs per forward pass.")
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings, by name, on which depends what the gate sees of the promotion set."""
+        names = [name for name in SystemsConfig.model_fields if name != "batch_size"]
+        return self.model_dump(mode="json", include=set(names))
 
 
 def sample_evaluation(queries: pl.DataFrame, limit: int) -> pl.DataFrame:

@@ -7,8 +7,9 @@ Here: which systems, queries and guards the gate is given. Not here: the conditi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -17,12 +18,14 @@ from lex_assets.evaluation.metrics import per_query
 from lex_assets.evaluation.seen import seen_by_base
 from lex_assets.evaluation.significance import Comparison, compare
 from lex_assets.evaluation.slices import query_slices, trained_parents
+from lex_assets.evaluation.systems import sample_evaluation
 from lex_assets.evaluation.tested import is_seed
 from lex_assets.registry.adapters import AdapterStore, folder_hash
 from lex_assets.registry.champion import Champion, ChampionRegistry, Manifest
 from lex_assets.registry.code import code_hash
 from lex_assets.registry.promotion import Decision, GateConfig, gate
-from lex_assets.schemas import REGIMES
+from lex_assets.registry.rule import GateRules, Rule, under
+from lex_assets.schemas import REGIMES, LexError, frame_hash
 
 PROMOTION = "promotion"
 METRIC = "ndcg@10"
@@ -61,7 +64,7 @@ class Candidate:
     run: RUN with the incumbent's and the candidate's systems · queries, qrels: all sets; which sets are read is decided here
     · corpus: PASSAGES of the domain · guards: GUARD_SCORES · incumbent: "base" or "champion" · compared_with: version of the
     champion that it was compared with · trained: documents that the bases have seen · latency_ms: of one query, None when
-    it was not measured · hashes: what it was made from, by name.
+    it was not measured · hashes: what it was made from, by name · measured: the settings by which the rankings were made.
     """
 
     domain: str
@@ -76,14 +79,32 @@ class Candidate:
     trained: frozenset[str] = frozenset()
     latency_ms: float | None = None
     hashes: Mapping[str, str] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def promotion_set(self) -> tuple[pl.DataFrame, str]:
+        """The human queries that may decide, and the hash of them and their labels.
+
+        Raises LexError when one of them was not ranked: a report of older queries must not decide on some of them."""
+        drawn = sample_evaluation(self.queries, self.measured.get("queries_per_set", 0))
+        asked = drawn.filter(pl.col("set") == PROMOTION, pl.col("origin") != "synthetic")
+        asked = asked.join(self.qrels, on="query_id", how="semi").sort("query_id")
+        unranked = asked.join(self.run, on="query_id", how="anti")["query_id"]
+        if len(unranked):
+            raise LexError(
+                f"{self.domain}: {len(unranked):,} promotion queries were not ranked, for example {unranked[0]}; "
+                "materialize eval_report again"
+            )
+        labels = self.qrels.join(asked, on="query_id", how="semi").sort("query_id", "passage_id")
+        return asked, frame_hash(asked.select("query_id", "text", "regime"), labels)
 
 
 class Registry:
-    """The champions and the adapters they point to, below one folder."""
+    """The champions, the adapters they point to, and the rules by which they were chosen, below one folder."""
 
     def __init__(self, root: Path) -> None:
         self.champions = ChampionRegistry(root / "champions")
         self.adapters = AdapterStore(root / "adapters")
+        self.rules = GateRules(root / "gates")
 
     def champion_folders(self, domain: str) -> tuple[Path | None, Path | None] | None:
         """Adapter folders (retriever, reranker) of the current champion; None while the base is in use."""
@@ -96,10 +117,21 @@ class Registry:
 
     def consider(self, candidate: Candidate, config: GateConfig | None = None) -> Decision | None:
         """What the gate says; a candidate that passes becomes the champion unless it is that already. None without
-        promotion queries. Raises LexError when another promotion came first."""
-        decision = judge(candidate, config)
-        if decision is not None and decision.promoted and not self.is_champion(candidate.domain, candidate.pair):
-            self.promote(candidate.domain, candidate.pair, decision, candidate.hashes, candidate.compared_with)
+        promotion queries.
+
+        config: without one, that of the frozen rule. The first decision of a domain freezes its rule; a candidate or bounds
+        that depart from it are refused. Raises LexError when another promotion came first."""
+        in_force = self.rules.frozen(candidate.domain)
+        rule = Rule(config or (in_force.rule.gate if in_force else GateConfig()), candidate.measured)
+        decision = judge(candidate, rule.gate)
+        if decision is None:
+            return None
+        decision = under(self.rules.freeze(candidate.domain, rule), rule, decision)
+        _, promotion_set = candidate.promotion_set()
+        tries = self.rules.tried(candidate.domain, candidate.pair.content, promotion_set, decision.promoted)
+        decision = replace(decision, tries=tries)
+        if decision.promoted and not self.is_champion(candidate.domain, candidate.pair):
+            self.promote(candidate, decision)
         return decision
 
     def is_champion(self, domain: str, pair: Pair) -> bool:
@@ -107,10 +139,9 @@ class Registry:
         folders = self.champion_folders(domain)
         return folders is not None and [f and folder_hash(f) for f in folders] == pair.content
 
-    def promote(
-        self, domain: str, pair: Pair, decision: Decision, hashes: Mapping[str, str], expected: int
-    ) -> Champion:
-        """Store both adapters and make them the champion. `expected`: the version that the gate compared with."""
+    def promote(self, candidate: Candidate, decision: Decision) -> Champion:
+        """Store both adapters and make them the champion, unless another promotion came since the gate's comparison."""
+        domain, pair = candidate.domain, candidate.pair
         retriever = self.adapters.add(pair.retriever, "retriever", domain, pair.bases["retriever"])
         reranker = self.adapters.add(pair.reranker, "reranker", domain, pair.bases["reranker"])
         contents = {"code": code_hash(), "retriever": retriever.content_hash, "reranker": reranker.content_hash}
@@ -119,11 +150,11 @@ class Registry:
             retriever=retriever.adapter_id,
             reranker=reranker.adapter_id,
             bases=dict(pair.bases),
-            hashes=dict(hashes) | contents,
-            gate=decision.to_dict(),
+            hashes=dict(candidate.hashes) | contents,
+            gate=decision.to_dict() | {"measured": dict(candidate.measured)},
             licences=dict(pair.licences),
         )
-        return self.champions.promote(manifest, expected, decision.summary())
+        return self.champions.promote(manifest, candidate.compared_with, decision.summary())
 
 
 def judge(candidate: Candidate, config: GateConfig | None = None) -> Decision | None:
@@ -161,10 +192,9 @@ def _served_seeds(run: pl.DataFrame) -> list[str]:
 
 
 def _promotion_queries(candidate: Candidate) -> pl.DataFrame:
-    wanted = candidate.queries.filter(pl.col("set") == PROMOTION, pl.col("origin") != "synthetic")
-    ranked = wanted.join(candidate.run.select("query_id").unique(), on="query_id", how="semi")
-    seen = seen_by_base(ranked, candidate.qrels, candidate.corpus, candidate.trained)
-    return ranked.filter(~pl.col("query_id").is_in(sorted(seen)))
+    wanted, _ = candidate.promotion_set()
+    seen = seen_by_base(wanted, candidate.qrels, candidate.corpus, candidate.trained)
+    return wanted.filter(~pl.col("query_id").is_in(sorted(seen)))
 
 
 def _slices(candidate: Candidate, queries: pl.DataFrame, minimum: int) -> dict[str, pl.DataFrame]:

@@ -3,28 +3,21 @@
 Here: the pointer with its whole history, promotion and rollback. Not here: whether to promote (`promotion`), and the
 weights (`adapters`).
 
-One file per domain holds everything, is replaced as a whole under a lock and never edited: a reader sees the state
-before or after a promotion, two promotions at once both end up in the history, and a killed process changes nothing.
+One file per domain (`domain_files`) holds everything: two promotions at once both end up in the history.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
+from lex_assets.registry.domain_files import DomainFiles, damaged
 from lex_assets.schemas import LexError, content_hash
 
 Action = Literal["promote", "rollback"]
-_DOMAIN = re.compile(r"[A-Za-z0-9_\-]+")
 
 
 @dataclass(frozen=True)
@@ -72,8 +65,7 @@ class ChampionRegistry:
     """Champions of all domains below one folder."""
 
     def __init__(self, root: Path, lock_timeout_s: float = 30.0) -> None:
-        self.root = Path(root)
-        self.lock_timeout_s = lock_timeout_s
+        self._files = DomainFiles(root, lock_timeout_s)
 
     def show(self, domain: str) -> Champion | None:
         """The current champion; None while the base model is in use."""
@@ -82,13 +74,11 @@ class ChampionRegistry:
 
     def history(self, domain: str) -> list[Champion]:
         """Every promotion and rollback, oldest first. Raises LexError when the file is damaged."""
-        path = self._path(domain)
+        found = self._files.read(domain)
         try:
-            return [Champion.from_dict(raw) for raw in json.loads(path.read_text(encoding="utf-8"))["history"]]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LexError(f"{path}: damaged or unreadable ({error}); restore it from a backup") from error
+            return [Champion.from_dict(raw) for raw in found["history"]] if found else []
+        except (KeyError, TypeError) as error:
+            raise damaged(self._files.path(domain), error) from error
 
     def version(self, domain: str) -> int:
         """Version of the last entry; 0 before the first. Pass it to `promote` as `expected`."""
@@ -106,7 +96,7 @@ class ChampionRegistry:
 
         `expected`: the version that the gate compared with; when another promotion came first, LexError: decide again.
         Raises LexError when the folder cannot be written or locked."""
-        with self._locked(manifest.domain):
+        with self._files.locked(manifest.domain):
             history = self.history(manifest.domain)
             current = history[-1].version if history else 0
             if expected is not None and expected != current:
@@ -123,7 +113,7 @@ class ChampionRegistry:
         """Returns to the champion before the current one, or to the base model when there was none; again, one further.
 
         Raises LexError when the base model is in use already."""
-        with self._locked(domain):
+        with self._files.locked(domain):
             history = self.history(domain)
             if not history or history[-1].manifest is None:
                 raise LexError(
@@ -135,34 +125,8 @@ class ChampionRegistry:
             self._write(domain, [*history, entry])
         return entry
 
-    def _path(self, domain: str) -> Path:
-        if not _DOMAIN.fullmatch(domain):
-            raise LexError(f"domain {domain!r}: use letters, digits, - and _")
-        return self.root / f"{domain}.json"
-
-    @contextmanager
-    def _locked(self, domain: str) -> Iterator[None]:
-        path = self._path(domain)
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock"), timeout=self.lock_timeout_s):
-                yield
-        except Timeout as error:
-            raise LexError(
-                f"{path}: another promotion holds the lock for {self.lock_timeout_s:g} s; try again"
-            ) from error
-        except OSError as error:
-            raise LexError(f"{path}: cannot write ({error.strerror or error}); make the folder writable") from error
-
     def _write(self, domain: str, history: list[Champion]) -> None:
-        path = self._path(domain)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        text = json.dumps({"domain": domain, "history": [asdict(one) for one in history]}, ensure_ascii=False, indent=1)
-        with beside.open("w", encoding="utf-8") as target:
-            target.write(text + "\n")
-            target.flush()
-            os.fsync(target.fileno())
-        beside.replace(path)
+        self._files.write(domain, {"domain": domain, "history": [asdict(one) for one in history]})
 
 
 def _now() -> str:

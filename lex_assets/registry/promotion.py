@@ -37,8 +37,13 @@ class GateConfig:
         None, "어댑터 크기 한계(바이트). Bound on the adapters' size in bytes; none if unset."
     )
     licences: tuple[str, ...] = _knob(PERMISSIVE, "허용하는 사용 허락. Licences allowed, in lower case.")
+    seeds: int = _knob(
+        1, "모두 나아야 하는 학습 시드 수. Training seeds that must all be better, the adapter's own included."
+    )
 
     def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError("seeds counts the adapter's own: 1 or more")
         if max(self.slice_bound, self.guard_bound) > 0:
             raise ValueError("slice_bound and guard_bound are losses that are tolerated: 0 or below")
 
@@ -55,12 +60,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says. `promoted` only when every condition held."""
+    """What the gate says. `promoted` only when every condition held. tries: how many different candidates were decided on
+    with this promotion set, this one included; the more, the likelier one of them passes by chance."""
 
     promoted: bool
     reasons: tuple[Reason, ...]
     comparison: Comparison | None
     config: GateConfig = field(default_factory=GateConfig)
+    tries: int = 1
 
     @property
     def failures(self) -> tuple[Reason, ...]:
@@ -91,6 +98,7 @@ class Decision:
             "reasons": [asdict(reason) for reason in self.reasons],
             "comparison": self.comparison.to_dict() if self.comparison else None,
             "config": asdict(self.config),
+            "tries": self.tries,
         }
 
 
@@ -127,7 +135,7 @@ def gate(
         )
     reasons = [
         *([_better(comparison), _large_enough(comparison, config)] if comparison else [_NO_QUERIES]),
-        *([_seeds_agree([comparison, *seeds])] if comparison and seeds else []),
+        *([_seeds_agree([comparison, *seeds], config)] if comparison and (seeds or config.seeds > 1) else []),
         *_not_worse("slice", "조각", slices or {}, config.slice_bound),
         *_not_worse("guard", "보호 집합", guards or {}, config.guard_bound),
         *_bounded("latency", "지연", latency_ms, config.max_latency_ms, "ms"),
@@ -169,7 +177,15 @@ def _large_enough(one: Comparison, config: GateConfig) -> Reason:
     )
 
 
-def _seeds_agree(comparisons: Sequence[Comparison]) -> Reason:
+def _seeds_agree(comparisons: Sequence[Comparison], config: GateConfig) -> Reason:
+    trained = len(comparisons)
+    if trained < config.seeds:
+        return Reason(
+            "seeds",
+            False,
+            f"학습 시드 {trained}개, 필요 {config.seeds}개: retriever_adapter와 reranker_adapter의 more_seeds를 올림",
+            f"{trained} of {config.seeds} training seeds; raise more_seeds of retriever_adapter and reranker_adapter",
+        )
     held, gains = agree(comparisons) == "better", ", ".join(f"{one.difference:+.4f}" for one in comparisons)
     return Reason(
         "seeds",

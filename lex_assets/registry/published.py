@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,10 @@ def candidate_from(store: Path, domain: str, tables: Tables) -> Candidate:
     run, costs, about = RUN.validate(found["run"]), found["costs"], found["report"].row(0, named=True)
     adapters = {kind: _row(tables[f"{kind}_adapter"]["adapter"]) for kind in ("retriever", "reranker")}
     presets = {kind: _PRESETS[kind](row["base"]) for kind, row in adapters.items()}
+    if "measured" not in about:
+        raise LexError(
+            f"{store}: the report of {domain} does not say how it was measured; materialize eval_report again"
+        )
     latency = costs.filter(pl.col("system") == "adapter")["latency_ms"]
     return Candidate(
         domain=domain,
@@ -106,6 +111,7 @@ def candidate_from(store: Path, domain: str, tables: Tables) -> Candidate:
             "run": frame_hash(run),
             "report": read_report(store / about["path"]).report_hash,
         },
+        measured=json.loads(about["measured"]),
     )
 
 

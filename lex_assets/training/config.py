@@ -180,4 +180,17 @@ class RerankerTrainingConfig(TrainingConfig):
     )
 
 
+class SeedsConfig(BaseModel):
+    """How often the pipeline trains the same adapter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    more_seeds: int = Field(
+        default=0,
+        ge=0,
+        description="더 학습할 시드 수(seed+1, seed+2, …). Further seeds to train; the report and the gate call the adapter "
+        "better only when all of them are.",
+    )
+
+
 AnyTrainingConfig = RetrieverTrainingConfig | RerankerTrainingConfig

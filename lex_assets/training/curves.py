@@ -18,8 +18,14 @@ def loss_curve(history: History, chance: float) -> str:
 
 def metric_curve(history: History, name: str, base: float | None) -> str:
     """SVG of the validation metric; the dashed line is the base model, where it is known."""
+    return seed_curves({name: history}, base)
+
+
+def seed_curves(histories: Mapping[str, History], base: float | None) -> str:
+    """SVG of the validation metric, one line per seed; the dashed line is the base model, where it is known."""
     known = {} if base is None else {"base": base}
-    return curves({name: series(history, "metric")}, "validation", "step", known)
+    lines = {name: series(history, "metric") for name, history in histories.items()}
+    return curves(lines, "validation", "step", known)
 
 
 def series(history: History, name: str) -> list[tuple[float, float]]:

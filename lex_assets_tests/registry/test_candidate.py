@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,65 @@ def test_another_seed_that_is_no_better_keeps_the_champion(pair: Pair) -> None:
     )
     assert judge(replace(one, run=agreeing)).promoted
     assert [r.code for r in judge(replace(one, run=disagreeing)).failures] == ["seeds"]
+
+
+def test_the_gate_asks_for_as_many_seeds_as_it_was_told(pair: Pair) -> None:
+    one = candidate(pair, 0.3, 0.8)
+    second = one.run.filter(system=SERVED[1]).with_columns(system=pl.lit("seed2_hybrid_rerank"))
+    three = GateConfig(seeds=3)
+    [missing] = judge(replace(one, run=pl.concat([one.run, second])), three).failures
+    assert missing.code == "seeds" and "2 of 3 training seeds; raise more_seeds" in missing.english
+    third = second.with_columns(system=pl.lit("seed3_hybrid_rerank"))
+    assert judge(replace(one, run=pl.concat([one.run, second, third])), three).promoted
+
+
+def test_a_report_that_ranked_only_some_of_the_promotion_set_does_not_decide(pair: Pair) -> None:
+    one = candidate(pair, 0.3, 0.8)
+    left_out = one.queries.filter(set="promotion", origin="citation")["query_id"].min()
+    with pytest.raises(LexError, match=f"1 promotion queries were not ranked, for example {left_out}"):
+        judge(replace(one, run=one.run.filter(pl.col("query_id") != left_out)))
+    small = replace(one, measured={"queries_per_set": 10})
+    asked = judge(small).comparison.n
+    assert asked < judge(one).comparison.n, "the sample that was asked for"
+
+
+def test_the_first_decision_freezes_the_rule_and_what_departs_from_it_is_refused(pair: Pair, tmp_path: Path) -> None:
+    registry, measured = Registry(tmp_path / "registry"), {"queries_per_set": 0, "rerank_depth": 30, "seeds": 2}
+    first = replace(candidate(pair, 0.5, 0.5), measured=measured)
+    assert not registry.consider(first).promoted
+    better = replace(candidate(pair, 0.3, 0.8), measured=measured)
+    for departed, config, told in (
+        (measured | {"rerank_depth": 10}, None, "rerank_depth 10 (30)"),
+        (measured | {"seeds": 1}, None, "seeds 1 (2)"),
+        (measured, GateConfig(min_difference=0.001), "min_difference 0.001 (0.01)"),
+    ):
+        decision = registry.consider(replace(better, measured=departed), config)
+        assert [reason.code for reason in decision.failures] == ["rule"] and told in decision.summary()
+    assert registry.champions.show("law") is None
+    assert registry.consider(better).promoted
+    assert registry.champions.show("law").manifest.gate["measured"] == measured
+
+
+def test_every_pair_that_was_tried_on_a_promotion_set_counts_once(pair: Pair, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    other = replace(pair, retriever=adapter(tmp_path / "c", b"c"))
+    tries = [registry.consider(candidate(one, 0.5, 0.5)).tries for one in (pair, pair, other, pair)]
+    assert tries == [1, 1, 2, 2]
+
+
+def test_a_rule_is_changed_only_with_a_reason(pair: Pair, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    with pytest.raises(LexError, match="no rule is frozen"):
+        registry.rules.change("law", "why")
+    registry.consider(candidate(pair, 0.5, 0.5))
+    with pytest.raises(LexError, match="give the reason"):
+        registry.rules.change("law", " ")
+    registry.rules.change("law", "more questions")
+    assert registry.rules.frozen("law") is None
+    assert registry.consider(candidate(pair, 0.3, 0.8), GateConfig(min_difference=0.02)).promoted
+    assert registry.rules.frozen("law").rule.gate.min_difference == 0.02
+    kept = json.loads((tmp_path / "registry" / "gates" / "law.json").read_text("utf-8"))
+    assert [change["note"] for change in kept["changes"]] == ["more questions"]
 
 
 def test_latency_and_size_are_those_of_the_candidate(pair: Pair) -> None:
