@@ -190,8 +190,8 @@ def _seeds_agree(comparisons: Sequence[Comparison], config: GateConfig) -> Reaso
     return Reason(
         "seeds",
         held,
-        f"학습 시드 {len(comparisons)}개의 차이 {gains}: {'모두 나음' if held else '일치하지 않음'}",
-        f"differences of {len(comparisons)} training seeds {gains}: {'all better' if held else 'they do not agree'}",
+        f"학습 시드 {len(comparisons)}개의 차이 {gains}: {'모두 나음' if held else '모두 낫지는 않음'}",
+        f"differences of {len(comparisons)} training seeds {gains}: {'all better' if held else 'not all of them are better'}",
     )
 
 

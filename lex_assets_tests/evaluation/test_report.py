@@ -185,6 +185,7 @@ def test_the_page_needs_no_network_and_is_well_formed(report: EvalReport) -> Non
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
     assert "@import" not in text and not re.search(r"url\((?!data:)", text)
     assert 'lang="ko"' in text and "width=device-width" in text and "@media print" in text
+    assert text.count("@media screen and (max-width") == text.count("(max-width"), "paper is as narrow as a tablet"
     assert "Undefined" not in text and "None" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
 
 
