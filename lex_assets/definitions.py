@@ -4,7 +4,18 @@ import os
 
 import dagster as dg
 
-from lex_assets.assets import ablation, adapters, assemble, evaluate, ingest, mining, promote, quality, questions
+from lex_assets.assets import (
+    ablation,
+    adapters,
+    assemble,
+    evaluate,
+    exports,
+    ingest,
+    mining,
+    promote,
+    quality,
+    questions,
+)
 from lex_assets.checks import ALL_CHECKS
 from lex_assets.io_managers.parquet import ParquetIOManager
 from lex_assets.jobs import ALL_JOBS
@@ -44,7 +55,7 @@ def defs() -> dg.Definitions:
     """Assets, checks, jobs, the schedule and the sensors of lex_assets."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules(
-            [ingest, assemble, questions, quality, mining, adapters, evaluate, promote, ablation]
+            [ingest, assemble, questions, quality, mining, adapters, evaluate, promote, ablation, exports]
         ),
         asset_checks=ALL_CHECKS,
         jobs=ALL_JOBS,

@@ -3,6 +3,7 @@
 `ingest` (per domain) → `assemble` (all domains at once) → `train` (per domain). `remine` repeats what a new champion or
 new documents change: mining → training → report → champion; it touches neither the corpus nor the leaderboard.
 `ablation` stands beside them: it compares base models before one is chosen to be adapted.
+`export` writes what was mined as files of other tools, whether or not anything was trained.
 """
 
 import dagster as dg
@@ -36,4 +37,10 @@ ablation_job = dg.define_asset_job(
     description="검색기·재순위기 쌍의 비교: 품질, 파라미터, 지연, 메모리. Pairs of base models compared; see configs/ablation-korean.yaml.",
 )
 
-ALL_JOBS = [ingest_job, assemble_job, train_job, remine_job, ablation_job]
+export_job = dg.define_asset_job(
+    "export",
+    dg.AssetSelection.assets("exports"),
+    description="다른 도구가 읽는 파일. The mined tables as files that FlagEmbedding, sentence-transformers, BEIR, … read; no training needed.",
+)
+
+ALL_JOBS = [ingest_job, assemble_job, train_job, remine_job, ablation_job, export_job]

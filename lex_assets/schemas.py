@@ -298,6 +298,16 @@ TRIPLETS = TableSchema(
     },
     ("query_id",),
 )
+POSITIVES = TableSchema(
+    "positives",
+    {
+        "query_id": Column(_TEXT, "query"),
+        "passage_id": Column(_TEXT, "a positive of it"),
+        "score_dense": Column(pl.Float32, "cosine to the query", nullable=True),
+        "score_rerank": Column(pl.Float32, "logit of the cross-encoder", nullable=True),
+    },
+    ("query_id", "passage_id"),
+)
 CANDIDATES = TableSchema(
     "candidates",
     {

@@ -29,6 +29,8 @@ from lex_assets.resources.store import StoreResource
 from lex_assets.schemas import CITATIONS, DOMAINS, QRELS, QUERIES, TRIPLETS, content_hash, frame_hash
 
 MiningRun = run_config(MiningConfig)
+MINED = ("triplets", "candidates", "qrels", "positives")
+"""Tables of the asset, each in a file of its own."""
 
 
 @dg.observable_source_asset(
@@ -47,7 +49,7 @@ def mining_version(registry: Registry, domain: str, models: BaseModelsResource) 
     return content_hash(*models.identities().values(), registry.champions.data_version(domain))[:16]
 
 
-@stage_asset(group="train", kinds={"torch"}, code_version="2", gpu=True, deps=[mining_model, data_quality])
+@stage_asset(group="train", kinds={"torch"}, code_version="3", gpu=True, deps=[mining_model, data_quality])
 def hard_negative_triplets(
     context: dg.AssetExecutionContext,
     config: MiningRun,
@@ -90,13 +92,12 @@ def hard_negative_triplets(
                 citations=citations, cache_dir=store.embeddings, progress=staged_progress_log(context.log),
                 lexical=index, held_out_families=held_out,
             )  # fmt: skip
-        mined.triplets.write_parquet(folder / "triplets.parquet")
-        mined.candidates.write_parquet(folder / "candidates.parquet")
-        mined.qrels.write_parquet(folder / "qrels.parquet")
+        for name in MINED:
+            getattr(mined, name).write_parquet(folder / f"{name}.parquet")
         (folder / "report.json").write_text(json.dumps(mined.report, ensure_ascii=False), "utf-8")
 
-    stage = run_stage(store.stages, "hard_negative_triplets", stage_key("2", settings.model_dump(), inputs), compute)
-    tables = {name: pl.read_parquet(stage.path / f"{name}.parquet") for name in ("triplets", "candidates", "qrels")}
+    stage = run_stage(store.stages, "hard_negative_triplets", stage_key("3", settings.model_dump(), inputs), compute)
+    tables = {name: pl.read_parquet(stage.path / f"{name}.parquet") for name in MINED}
     tables["report"] = pl.DataFrame({"path": [str((stage.path / "report.json").relative_to(store.path))]})
     report = mining_report(tables["report"], store)
     return dg.MaterializeResult(

@@ -23,20 +23,21 @@ from lex_assets.mining.scoring import Progress, Scorer
 from lex_assets.mining.select import SELECTED, Judge, choose, choose_judged, random_negatives
 from lex_assets.mining.similar import answers_of_similar, similar_questions
 from lex_assets.mining.structural import linked_articles, structural_hits
-from lex_assets.mining.triplets import triplets, with_judged
+from lex_assets.mining.triplets import scores_of_positives, triplets, with_judged
 from lex_assets.retrieval.types import LexicalSearch, PairScorer
 from lex_assets.schemas import CANDIDATES, LexError
 
 
 @dataclass(frozen=True)
 class Mined:
-    """Triplets to train on, every candidate with its verdict, the audit as plain JSON values, and the qrels with the
-    positives that a judge found."""
+    """Triplets to train on, every candidate with its verdict, the audit as plain JSON values, the qrels with the positives
+    that a judge found, and the scores of all positives."""
 
     triplets: pl.DataFrame
     candidates: pl.DataFrame
     report: dict[str, Any]
     qrels: pl.DataFrame
+    positives: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,13 @@ def mine_hard_negatives(
     _require_negatives(candidates, evidence.rules)
     labels = with_judged(qrels, candidates)
     positives = _best_grade(labels.join(task.queries.select("query_id"), on="query_id"), corpus)
-    return Mined(triplets(positives, candidates, task.config), candidates, _audit(task, evidence, candidates), labels)
+    return Mined(
+        triplets(positives, candidates, task.config),
+        candidates,
+        _audit(task, evidence, candidates),
+        labels,
+        scores_of_positives(evidence.positives, candidates),
+    )
 
 
 def _evidence(

@@ -7,7 +7,7 @@ import polars as pl
 from lex_assets.mining.config import MiningConfig
 from lex_assets.mining.pools import KEY
 from lex_assets.mining.select import JUDGED, SELECTED
-from lex_assets.schemas import NEGATIVE, QRELS, TRIPLETS
+from lex_assets.schemas import NEGATIVE, POSITIVES, QRELS, TRIPLETS
 
 
 def triplets(relevant: pl.DataFrame, candidates: pl.DataFrame, config: MiningConfig) -> pl.DataFrame:
@@ -58,3 +58,10 @@ def with_judged(qrels: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
     best = qrels.group_by("query_id").agg(pl.col("grade").max())
     extra = candidates.filter(pl.col("verdict") == JUDGED["full"]).select(KEY).join(best, on="query_id")
     return QRELS.validate(pl.concat([qrels, extra.select(qrels.columns)]))
+
+
+def scores_of_positives(scored: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
+    """The POSITIVES table: the labelled ones as `scored`, and the candidates that the judge found to be answers."""
+    judged = candidates.filter(pl.col("verdict") == JUDGED["full"])
+    found = pl.concat([scored.select(POSITIVES.names), judged.select(POSITIVES.names)])
+    return POSITIVES.validate(found.sort(KEY))

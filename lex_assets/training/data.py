@@ -105,11 +105,11 @@ def training_data(
         parents=dict(corpus.select("passage_id", "parent_id").iter_rows()),
         valid=_validation_set(queries, qrels, corpus, config),
         hashes={name: frame_hash(frame.sort(frame.columns[:2])) for name, frame in tables.items()},
-        licences=_licences(train, corpus),
+        licences=data_licences(train, corpus),
     )
 
 
-def _licences(queries: pl.DataFrame, corpus: pl.DataFrame) -> list[str]:
+def data_licences(queries: pl.DataFrame, corpus: pl.DataFrame) -> list[str]:
     """What the training data is under: what its questions say of themselves, and what official texts are by law."""
     stated = {json.loads(meta or "{}").get("licence") or "" for meta in queries["meta"]}
     official = corpus["source_type"].is_in(OFFICIAL)
