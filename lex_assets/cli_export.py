@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from lex_assets.console import failing_in_one_line, out, writing
 from lex_assets.schemas import LexError
@@ -33,7 +33,7 @@ def export(
     wanted = [name.strip() for name in sets.split(",") if name.strip()]
     with writing(out_dir, "--out"):
         done = export_to(out_dir, format, store, domain, kind, wanted)
-    table = Table("file", "rows", "bytes", "sha256")
+    table = Table(Column("file", overflow="fold"), "rows", "bytes", "sha256")
     for name, one in done.manifest["files"].items():
         table.add_row(name, f"{one['rows']:,}", f"{one['bytes']:,}", one["sha256"][:16])
     out.print(table)

@@ -1,7 +1,7 @@
 """What was mined and labelled, as files that other tools read: per domain, with what each folder holds."""
 
+import json
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,7 +17,7 @@ from lex_assets.registry.stages import stage_key
 from lex_assets.resources.store import StoreResource
 from lex_assets.schemas import SETS
 
-PREVIEW_LINES = 2
+PREVIEW_LINES, PREVIEW_ITEMS, PREVIEW_CHARACTERS = 2, 2, 40
 
 
 class ExportConfig(BaseModel):
@@ -84,13 +84,26 @@ def _file_table(files: pl.DataFrame) -> dg.MetadataValue:
 
 
 def _preview(one: Exported) -> str:
-    """The first lines of the first file of rows, cut."""
-    name = next((name for name, file in one.manifest["files"].items() if file["rows"] and "train" in name), "")
-    name = name or next(name for name, file in one.manifest["files"].items() if file["rows"])
-    return f"**{one.manifest['format']}/{name}**\n\n```\n{_head(one.folder / name)}\n```"
+    """The first lines of the first training file, or of the first file of an evaluation format, values cut."""
+    rows = [name for name, file in one.manifest["files"].items() if file["rows"]]
+    name = next((name for name in rows if "train" in name), rows[0])
+    with (one.folder / name).open(encoding="utf-8") as file:
+        lines = [_line(line) for line in islice(file, PREVIEW_LINES)]
+    return "\n".join([f"**{one.manifest['format']}/{name}**", "", "```", *lines, "```"])
 
 
-def _head(path: Path, characters: int = 400) -> str:
-    with path.open(encoding="utf-8") as file:
-        lines: Any = [line.rstrip("\n") for line in islice(file, PREVIEW_LINES)]
-    return "\n".join(line if len(line) <= characters else f"{line[:characters]}…" for line in lines)
+def _line(line: str) -> str:
+    if not line.startswith("{"):
+        return line.rstrip("\n")
+    return json.dumps(_cut(json.loads(line)), ensure_ascii=False)
+
+
+def _cut(value: Any) -> Any:
+    """`value` with long texts and lists cut: the shape of a row at a glance."""
+    if isinstance(value, dict):
+        return {name: _cut(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_cut(one) for one in value[:PREVIEW_ITEMS]] + ["…"] * (len(value) > PREVIEW_ITEMS)
+    if isinstance(value, str) and len(value) > PREVIEW_CHARACTERS:
+        return f"{value[:PREVIEW_CHARACTERS]}…"
+    return value
