@@ -28,7 +28,7 @@ def test_no_model_library_is_imported() -> None:
 def test_every_asset_says_who_what_and_how_it_is_stored() -> None:
     graph = defs().resolve_asset_graph()
     made = [node for node in graph.asset_nodes if node.is_materializable]
-    assert len(made) == 16
+    assert len(made) == 17
     for node in made:
         assert node.description and node.owners and node.group_name, node.key
         assert node.code_version and node.kinds, node.key

@@ -1,10 +1,12 @@
 """Checks of what the training side hands over: sets, negatives, learning, a complete report."""
 
+import json
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from lex_assets.assets.describe import markdown_table
 from lex_assets.evaluation.report import HEADLINE
 from lex_assets.partitions import domain_partitions
 from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, TRIPLETS
@@ -18,6 +20,8 @@ COMPARED = {
     "adapter_hybrid",
     "adapter_hybrid_rerank",
 }
+FUSION_COLUMNS = ("regime", "system", "hybrid", "bm25", "dense", "difference")
+FUSION_TOLERANCE = 0.005  # of the report's metric: less is noise that nobody would act on
 
 
 @dg.asset_check(asset="training_queries", blocking=True, partitions_def=domain_partitions)
@@ -93,6 +97,35 @@ def report_compares_all_systems(eval_report: dict[str, Any]) -> dg.AssetCheckRes
     return dg.AssetCheckResult(passed=not missing, metadata={"missing": ", ".join(missing) or "-"})
 
 
+@dg.asset_check(asset="eval_report", partitions_def=domain_partitions)
+def hybrid_is_not_below_its_better_half(eval_report: dict[str, Any]) -> dg.AssetCheckResult:
+    """혼합이 BM25와 밀집 검색 가운데 나은 쪽보다 낮지 않은가. A weight learnt on few validation questions can lose on the test."""
+    rows = fusion_differences(HEADLINE.validate(eval_report["headline"].collect()))
+    return dg.AssetCheckResult(
+        passed=all(row["difference"] >= -FUSION_TOLERANCE for row in rows),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "혼합 − 나은 쪽 · hybrid − better half": markdown_table(
+                FUSION_COLUMNS, [tuple(row.values()) for row in rows]
+            ),
+            "tolerance": FUSION_TOLERANCE,
+        },
+    )
+
+
+def fusion_differences(headline: pl.DataFrame) -> list[dict[str, Any]]:
+    """FUSION_COLUMNS of every hybrid in a report: its score, those of its halves, and how far it is from the better one."""
+    rows = headline.select("regime", "metric", "system", "scores").iter_rows()
+    scores = {(regime, system): json.loads(found)[metric] for regime, metric, system, found in rows}
+    found = []
+    for (regime, system), hybrid in sorted(scores.items()):
+        if system.endswith("_hybrid"):
+            halves = scores[regime, "bm25"], scores[regime, f"{system.removesuffix('_hybrid')}_dense"]
+            values = (regime, system, hybrid, *halves, round(hybrid - max(halves), 6))
+            found.append(dict(zip(FUSION_COLUMNS, values, strict=True)))
+    return found
+
+
 TRAINING_CHECKS = [
     only_train_and_valid,
     training_follows_the_split,
@@ -100,4 +133,5 @@ TRAINING_CHECKS = [
     retriever_is_no_worse_than_its_base,
     reranker_is_no_worse_than_its_base,
     report_compares_all_systems,
+    hybrid_is_not_below_its_better_half,
 ]
