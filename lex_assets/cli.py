@@ -23,6 +23,7 @@ from lex_assets.cli_choosing import ablation, grid
 from lex_assets.cli_evaluation import champion, compare, evaluate, leaderboard
 from lex_assets.cli_export import export
 from lex_assets.cli_judging import judge
+from lex_assets.cli_options import Engine, keyword_index
 from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import TimeLeft, errors, failing_in_one_line, out, writing
@@ -220,7 +221,10 @@ def search(
     top_k: Annotated[int, typer.Option(min=1, help="질의당 결과 수 · results per query")] = 100,
     rerank_depth: Annotated[int, typer.Option(min=1, help="재순위할 후보 수 · candidates to rerank")] = 50,
     weight: Annotated[float, typer.Option(min=0, max=1, help="hybrid에서 dense의 몫 · share of dense in hybrid")] = 0.5,
-    analyzer: Annotated[str, typer.Option(help="bigram, kiwi, kiwi-legal, +로 이음 · joined by +")] = "bigram",
+    engine: Engine = "embedded",
+    analyzer: Annotated[
+        str, typer.Option(help="bigram(기본), kiwi, kiwi-legal, +로 이음 · of keyword search, joined by +")
+    ] = "",
     device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
     cache: Annotated[
         Path | None,
@@ -241,9 +245,8 @@ def search(
     longer = asked if expand is Expansion.none else expanded(asked, expand, llm_cache, budget_requests)
     encoder = _encoder(retriever, adapter, device) if mode is not Mode.lexical else None
     exclude = {row["query_id"]: set(row["exclude"]) for row in asked.iter_rows(named=True)}
-    run = Searcher(table, encoder, cache_dir=cache, analyzer=analyzer).search(
-        longer, mode.value, top_k, exclude, weight
-    )
+    keywords = keyword_index(table, engine, cache, analyzer) if mode is not Mode.dense else None
+    run = Searcher(table, encoder, keywords, cache).search(longer, mode.value, top_k, exclude, weight)
     if reranker or reranker_adapter:
         from lex_assets.models.reranker import Reranker
 

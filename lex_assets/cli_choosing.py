@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lex_assets.cli_options import Engine, keyword_index
 from lex_assets.console import TimeLeft, errors, failing_in_one_line, out
 from lex_assets.schemas import REGIMES, LexError
 from lex_assets.settings import checked
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lex_assets.evaluation.ablation import AblationConfig
     from lex_assets.evaluation.grid import GridConfig, GridResult, Point, Rankings
     from lex_assets.evaluation.question_sets import QuestionSet
-    from lex_assets.retrieval.types import Encoder
+    from lex_assets.retrieval.types import Encoder, LexicalSearch
 
 
 @failing_in_one_line
@@ -50,6 +51,7 @@ def grid(
         Path | None,
         typer.Option(help="질문 JSONL: 점마다 대회 제출 파일 · questions for which every point writes a submission"),
     ] = None,
+    engine: Engine = "embedded",
     device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
     cache: Annotated[Path | None, typer.Option(help="벡터와 점수의 캐시 폴더 · cache of vectors and scores")] = None,
 ) -> None:
@@ -67,7 +69,8 @@ def grid(
     }  # fmt: skip
     config = checked(GridConfig, tried, "grid")
     choosing, testing = _question_sets(store, domain, regime, (corpus, queries, valid, test), (retriever, reranker))
-    rankings_of = _models(retriever, adapter, reranker, reranker_adapter, config, device, cache)
+    keywords = keyword_index(testing.corpus, engine, cache)  # validation and test are searched in one corpus
+    rankings_of = _models(retriever, adapter, reranker, reranker_adapter, config, keywords, device, cache)
     choosing = choosing.restricted(sample_queries(choosing.queries, valid_queries))
     found = grid_search(choosing, testing, config, rankings_of, TimeLeft())
     asked = _submitted(submissions, testing, config, rankings_of) if submissions else None
@@ -123,6 +126,7 @@ def _models(
     reranker: str,
     reranker_adapter: Path | None,
     config: GridConfig,
+    keywords: LexicalSearch,
     device: str,
     cache: Path | None,
 ) -> Callable[[QuestionSet, list[Point]], Rankings]:
@@ -138,7 +142,7 @@ def _models(
         template = None if prefix == OWN_PREFIX else prefix
         return BiEncoder(retriever, peft_adapter_path=adapters[0], template=template, device=device)
 
-    return lambda questions, points: Rankings(questions, points, encoder_of, scorer, cache_dir=cache)
+    return lambda questions, points: Rankings(questions, points, encoder_of, scorer, keywords, cache)
 
 
 def _submitted(
@@ -188,6 +192,7 @@ def ablation(
         list[str] | None,
         typer.Option(help="쌍 '검색기 + 재순위기'(여러 번), 설정 대신 · pair, repeatable, instead of a config"),
     ] = None,
+    engine: Engine = "embedded",
     device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
 ) -> None:
@@ -206,7 +211,9 @@ def ablation(
     def load(retriever: str, reranker: str) -> tuple[BiEncoder, Reranker]:
         return BiEncoder(retriever, device=device), Reranker(reranker, device=device)
 
-    found = ablate(sets, settings, load, TimeLeft(), cache_dir=store / "cache" / "embeddings")
+    cache = store / "cache"
+    keywords = keyword_index(sets[0].corpus, engine, cache) if sets else None
+    found = ablate(sets, settings, load, TimeLeft(), keywords, cache / "embeddings")
     if as_json:
         facts = {"quality": found.quality.to_dicts(), "costs": found.costs.to_dicts()}
         print(json.dumps(facts, ensure_ascii=False, indent=1))

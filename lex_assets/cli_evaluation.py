@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
+from lex_assets.cli_options import Engine, keyword_index
 from lex_assets.console import errors, failing_in_one_line, out
 from lex_assets.schemas import DOMAINS, LexError
 
@@ -90,6 +92,7 @@ def evaluate(
     missing: Annotated[
         Missing, typer.Option(help="결과 없는 질의: zero(0점) 또는 error · queries without results")
     ] = Missing.zero,
+    engine: Engine = "embedded",
     device: Annotated[str, typer.Option(help="--model의 torch 장치 · torch device")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
 ) -> None:
@@ -99,7 +102,7 @@ def evaluate(
             "give one of --run or --submission, each with --qrels, or --model with --store (or --corpus, --queries, --qrels)"
         )
     if model:
-        found = _model_scores(model, base, store, domain, (corpus, queries, qrels), groups, device)
+        found = _model_scores(model, base, store, domain, (corpus, queries, qrels), groups, engine, device)
         _print_all(found, as_json)
         return
     if qrels is None:
@@ -155,6 +158,7 @@ def _model_scores(
     domain: str,
     files: tuple[Path | None, Path | None, Path | None],
     groups: Path | None,
+    engine: str,
     device: str,
 ) -> dict[str, tuple[Scored, bool]]:
     """Regime (or "test" for files) → scores of base and model."""
@@ -170,7 +174,7 @@ def _model_scores(
                 soft_wrap=True,
                 highlight=False,
             )
-    judge = _rerankers if reranker else _retrievers
+    judge = partial(_rerankers, engine=engine) if reranker else _retrievers
     cache = store / "cache" / "embeddings" if store else None
     return {
         one.name: (scored, False)
@@ -218,14 +222,22 @@ def _retrievers(
 
 
 def _rerankers(
-    sets: list[QuestionSet], base: str, model: Path, adapter: str | None, device: str, cache: Path | None
+    sets: list[QuestionSet],
+    base: str,
+    model: Path,
+    adapter: str | None,
+    device: str,
+    cache: Path | None,
+    *,
+    engine: str,
 ) -> list[Scored]:
     from lex_assets.evaluation.base_and_model import base_and_reranker
     from lex_assets.models.reranker import Reranker
 
     frozen = Reranker(base, device=device)
     trained = Reranker(base if adapter else str(model), peft_adapter_path=adapter, device=device)
-    return [base_and_reranker(one, frozen, trained) for one in sets]
+    keywords = [keyword_index(one.corpus, engine, cache and cache.parent) for one in sets]
+    return [base_and_reranker(one, frozen, trained, lexical=index) for one, index in zip(sets, keywords, strict=True)]
 
 
 def _print_all(found: dict[str, tuple[Scored, bool]], as_json: bool) -> None:

@@ -97,8 +97,9 @@ def prepare(
     encoder = BiEncoder(recipe.base, **options)
     scorer = Reranker(reranker, **options) if reranker else None
     tables = prepare_rows(
-        passages, generator, encoder, scorer, recipe.passages, recipe.questions, recipe.mining, cache_dir=cache
-    )
+        passages, generator, encoder, scorer, recipe.passages, recipe.questions, recipe.mining, recipe.lexical,
+        cache_dir=cache,
+    )  # fmt: skip
     with writing(out_file, "--out"):
         beside = out_file.with_name(f".{out_file.name}.tmp")
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in flag_embedding_rows(tables))

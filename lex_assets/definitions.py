@@ -25,6 +25,7 @@ from lex_assets.resources.llm import LlmResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.raw import RawDocumentsResource
 from lex_assets.resources.store import StoreResource
+from lex_assets.retrieval.engine import LexicalConfig
 from lex_assets.schedules import weekly_remine
 from lex_assets.sensors import automation, run_failure_alert
 
@@ -44,7 +45,7 @@ def resources() -> dict[str, object]:
         "models": BaseModelsResource(
             retriever=env("LEX_RETRIEVER", "builtin"), reranker=env("LEX_RERANKER", "builtin")
         ),
-        "lexical": LexicalSearchResource(engine=env("LEX_LEXICAL_ENGINE", "embedded")),
+        "lexical": LexicalSearchResource(**LexicalConfig.from_environment().model_dump()),
         "llm": LlmResource(store=store),
         "gpu": GpuResource(profile=env("LEX_GPU_PROFILE", ""), count=int(env("LEX_GPU_COUNT", "1"))),
     }

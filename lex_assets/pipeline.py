@@ -161,7 +161,7 @@ def _require_valid_config(definitions: dg.Definitions, run_config: dict[str, Any
 
 
 def _require_resources() -> None:
-    """Raise LexError for a model folder or a device that is not there, before hours are spent on the way to it."""
+    """Raise LexError for a model folder, a device or a server that is not there, before hours are spent on the way to it."""
     from lex_assets.definitions import resources
     from lex_assets.models.presets import reranker_preset, retriever_preset
 
@@ -170,6 +170,7 @@ def _require_resources() -> None:
     retriever_preset(models.retriever)
     reranker_preset(models.reranker)
     gpu.verified()
+    given["lexical"].verified()
 
 
 def _require_known_assets(definitions: dg.Definitions, run_config: dict[str, Any]) -> None:

@@ -44,14 +44,12 @@ def model_ablation(
     inputs |= {one.name: frame_hash(one.queries, one.qrels, one.corpus) for one in sets}
 
     def compute(folder: Path) -> None:
-        from lex_assets.retrieval.search import corpus_texts
-
-        texts = corpus_texts(sets[0].corpus)
-        index = lexical.build(domain, list(texts), list(texts.values()))
+        progress = staged_progress_log(context.log)
+        index = lexical.over(sets[0].corpus, domain, store.terms, progress)
         with gpu.held() as device:
             made = ablate(
                 sets, settings, lambda *pair: _bases(models, " + ".join(pair)).load(device),
-                staged_progress_log(context.log), index, store.embeddings,
+                progress, index, store.embeddings,
             )  # fmt: skip
         made.quality.write_parquet(folder / "quality.parquet")
         made.costs.write_parquet(folder / "costs.parquet")

@@ -79,13 +79,11 @@ def eval_report(
 
     def compute(folder: Path) -> None:
         from lex_assets.evaluation.systems import rank_systems
-        from lex_assets.retrieval.search import corpus_texts
 
-        texts = corpus_texts(passages)
-        index = lexical.build(domain, list(texts), list(texts.values()), store.terms)
+        progress = staged_progress_log(context.log)
+        index = lexical.over(passages, domain, store.terms, progress)
         with gpu.held() as device:
             stacks = _stacks(device, models, adapter_folders(store, adapters), champion, seeds)
-            progress = staged_progress_log(context.log)
             ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress, index)
             models_of = [(stack.name, stack.encoder, stack.reranker) for stack in stacks if stack.name not in seeds]
             score_guards(guards, models_of, store.embeddings).write_parquet(folder / "guards.parquet")

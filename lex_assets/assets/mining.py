@@ -81,15 +81,14 @@ def hard_negative_triplets(
 
     def compute(folder: Path) -> None:
         from lex_assets.mining.with_models import mine_with_models
-        from lex_assets.retrieval.search import corpus_texts
 
-        texts = corpus_texts(passages)
-        index = lexical.build(context.partition_key, list(texts), list(texts.values()), store.terms)
+        progress = staged_progress_log(context.log)
+        index = lexical.over(passages, context.partition_key, store.terms, progress)
         with gpu.held() as device:
             retriever, reranker = models.load(device, registry.champion_folders(context.partition_key))
             mined = mine_with_models(
                 queries, qrels, passages, retriever, reranker, settings,
-                citations=citations, cache_dir=store.embeddings, progress=staged_progress_log(context.log),
+                citations=citations, cache_dir=store.embeddings, progress=progress,
                 lexical=index, held_out_families=held_out,
             )  # fmt: skip
         for name in MINED:

@@ -162,12 +162,9 @@ def _found(
     store: StoreResource,
 ) -> list[list[str]]:
     """Passage ids that the base finds: hybrid with an encoder, by keywords without one."""
-    from lex_assets.retrieval.search import Searcher, corpus_texts
+    from lex_assets.retrieval.search import Searcher
 
-    texts = corpus_texts(passages)
-    searcher = Searcher(
-        passages, encoder, lexical.build(domain, list(texts), list(texts.values()), store.terms), store.embeddings
-    )
+    searcher = Searcher(passages, encoder, lexical.over(passages, domain, store.terms), store.embeddings)
     hits = searcher.hits(questions, "hybrid" if encoder else "lexical", k)
     return [[passage_id for passage_id, _ in found] for found in hits]
 

@@ -13,7 +13,7 @@ from lex_assets.evaluation.question_sets import QuestionSet
 from lex_assets.evaluation.scoring import Scored, score_runs
 from lex_assets.models.weights import TRAINING_CONFIG, read_training_config
 from lex_assets.retrieval.search import Searcher, rerank_run
-from lex_assets.retrieval.types import Encoder, PairScorer
+from lex_assets.retrieval.types import Encoder, LexicalSearch, PairScorer
 from lex_assets.schemas import LexError
 
 BASE, MODEL = "base", "model"
@@ -58,10 +58,19 @@ def base_and_model(test: QuestionSet, base: Encoder, model: Encoder, cache_dir: 
     )
 
 
-def base_and_reranker(test: QuestionSet, base: PairScorer, model: PairScorer, depth: int = RERANK_DEPTH) -> Scored:
+def base_and_reranker(
+    test: QuestionSet,
+    base: PairScorer,
+    model: PairScorer,
+    depth: int = RERANK_DEPTH,
+    lexical: LexicalSearch | None = None,
+) -> Scored:
     """Both rerankers on the same frozen candidates, the first `depth` of BM25, counted by article; beside them the candidates'
-    own order and the best possible one. Raises as `base_and_model`."""
-    candidates = Searcher(test.corpus).search(test.queries, "lexical", depth, test.exclude, system=CANDIDATES)
+    own order and the best possible one. lexical: an index over the corpus of `test`, built here without one. Raises as
+    `base_and_model`."""
+    candidates = Searcher(test.corpus, lexical=lexical).search(
+        test.queries, "lexical", depth, test.exclude, system=CANDIDATES
+    )
     runs = [
         rerank_run(candidates, test.queries, test.corpus, scorer, depth, name)
         for name, scorer in ((BASE, base), (MODEL, model))

@@ -33,11 +33,18 @@ def version(legal: bool) -> str:
 
 
 @lru_cache
+def law_abbreviations() -> tuple[str, ...]:
+    """Abbreviations of laws that are one word, sorted."""
+    return tuple(
+        sorted({name for names in OtherNames.load().abbreviations.values() for name in names if " " not in name})
+    )
+
+
+@lru_cache
 def legal_words() -> tuple[str, ...]:
     """Legal terms and the abbreviations of laws, sorted."""
     written = {line.strip() for line in LEGAL_WORDS.read_text("utf-8").splitlines() if not line.startswith("#")}
-    short = {name for names in OtherNames.load().abbreviations.values() for name in names if " " not in name}
-    return tuple(sorted((written | short) - {""}))
+    return tuple(sorted((written | set(law_abbreviations())) - {""}))
 
 
 def morphemes(texts: Sequence[str], legal: bool = False) -> Iterator[list[str]]:

@@ -33,8 +33,8 @@ class Searcher:
     """Search over one corpus; each index is built when it is first needed.
 
     corpus: PASSAGES rows (passage_id, context and text are read) · encoder: needed for dense and hybrid · lexical: an
-    index that exists already, embedded or a server · cache_dir: where vectors, terms and the keyword index
-    are kept between runs · analyzer: of the keyword index, see `analyzers`.
+    index that exists already, of any engine (see `engine`); without one it is embedded, of bigrams · cache_dir: where vectors,
+    terms and the keyword index are kept between runs.
     """
 
     def __init__(
@@ -43,14 +43,12 @@ class Searcher:
         encoder: Encoder | None = None,
         lexical: LexicalSearch | None = None,
         cache_dir: Path | None = None,
-        analyzer: str = "bigram",
     ) -> None:
         if not len(corpus):
             raise LexError("search: the corpus is empty; ingest documents and assemble the corpus first")
         self.texts = corpus_texts(corpus)
         self.encoder = encoder
         self.cache_dir = cache_dir
-        self.analyzer = analyzer
         self._lexical = lexical
 
     @cached_property
@@ -59,7 +57,7 @@ class Searcher:
         if self._lexical is not None:
             return self._lexical
         terms = None if self.cache_dir is None else Path(self.cache_dir) / "terms"
-        return LexicalIndex.build(list(self.texts), list(self.texts.values()), self.analyzer, terms)
+        return LexicalIndex.build(list(self.texts), list(self.texts.values()), cache_dir=terms)
 
     @cached_property
     def dense(self) -> DenseIndex:

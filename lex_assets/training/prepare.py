@@ -20,10 +20,14 @@ from lex_assets.queries.filters import SyntheticConfig
 from lex_assets.queries.questions import QuestionGenerator, SyntheticQuestion
 from lex_assets.queries.split import SplitConfig
 from lex_assets.queries.synthetic import synthetic_queries
+from lex_assets.retrieval.engine import LexicalConfig
 from lex_assets.retrieval.types import Encoder, PairScorer
 from lex_assets.schemas import PASSAGES, LexError, content_hash
 from lex_assets.sources.lines import read_objects
 from lex_assets.training.files import TrainingTables
+
+PREPARED = "prepared"
+"""Last part of the alias of the passages on a server."""
 
 _ALL_TRAIN = SplitConfig(train=1, valid=0, promotion=0, test=0, held_out=0)
 
@@ -73,14 +77,15 @@ def prepare_rows(
     passages: PassageConfig,
     questions: SyntheticConfig,
     mining: MiningConfig,
+    lexical: LexicalConfig | None = None,
     *,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingTables:
     """Training rows of `corpus` (PASSAGES): passages within the limit, questions about each, and mined negatives.
 
-    Every question is of the set train: a validation file is made from other documents. Raises LexError when the passages
-    give no question or no negative.
+    lexical: the keyword search that mines, by default the embedded one. Every question is of the set train: a validation file
+    is made from other documents. Raises LexError when the passages give no question or no negative.
     """
     cut = cut_passages(corpus, passages)
     asked, qrels, report = synthetic_queries(cut, generator, questions, split=_ALL_TRAIN)
@@ -88,5 +93,8 @@ def prepare_rows(
         raise LexError(
             f"{cut.height} passages gave no question ({report.counts}); give other documents, or loosen `questions`"
         )
-    mined = mine_with_models(asked, qrels, cut, encoder, reranker, mining, cache_dir=cache_dir, progress=progress)
+    index = (lexical or LexicalConfig()).over(cut, PREPARED, cache_dir and cache_dir / "terms", progress)
+    mined = mine_with_models(
+        asked, qrels, cut, encoder, reranker, mining, cache_dir=cache_dir, progress=progress, lexical=index
+    )
     return TrainingTables(mined.triplets, asked, mined.qrels, cut)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lex_assets.mining.config import MiningConfig
 from lex_assets.passages.build import PassageConfig
 from lex_assets.queries.filters import SyntheticConfig
+from lex_assets.retrieval.engine import VARIABLE, LexicalConfig
 from lex_assets.schemas import LexError
 from lex_assets.settings import checked, names, require_known
 from lex_assets.training.config import RerankerTrainingConfig, RetrieverTrainingConfig
@@ -53,6 +54,10 @@ class Recipe(BaseModel):
         default=SyntheticConfig(), description="질문 생성. Questions made from passages."
     )
     mining: MiningConfig = Field(default=MiningConfig(), description="어려운 음성. Hard negatives.")
+    lexical: LexicalConfig = Field(
+        default_factory=LexicalConfig.from_environment,
+        description="어휘 검색, 없으면 LEX_LEXICAL_…. Keyword search that mines; without it as the environment says.",
+    )
 
 
 class RetrieverRecipe(Recipe):
@@ -117,9 +122,10 @@ def run_config(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def environment(values: Mapping[str, Any]) -> dict[str, str]:
-    """The environment that makes the pipeline adapt a recipe's base: set already, it stays."""
-    name = f"LEX_{str(values.get('kind')).upper()}"
-    return {name: os.environ.get(name, str(values["base"]))} if values.get("base") else {}
+    """The environment that makes the pipeline adapt a recipe's base and search as it says: set already, it stays."""
+    named = {f"LEX_{str(values.get('kind')).upper()}": values["base"]} if values.get("base") else {}
+    named |= {f"{VARIABLE}{name.upper()}": value for name, value in (values.get("lexical") or {}).items()}
+    return {name: os.environ.get(name, str(value)) for name, value in named.items()}
 
 
 def resolved(recipe: Recipe) -> str:

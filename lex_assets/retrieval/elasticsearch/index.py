@@ -16,7 +16,7 @@ from lex_assets.retrieval.elasticsearch import failures
 from lex_assets.retrieval.elasticsearch.aliases import builds_of, complete_as, move, remove
 from lex_assets.retrieval.elasticsearch.analysis import Cut, Nori, index_body
 from lex_assets.retrieval.elasticsearch.failures import BUSY, explained, kinds, patiently, reason, remedy
-from lex_assets.retrieval.types import Exclude, Hit, Hits
+from lex_assets.retrieval.types import Exclude, Hit, Hits, Progress
 from lex_assets.schemas import LexError, content_hash
 
 SEARCHES_AT_ONCE = 100
@@ -42,12 +42,19 @@ class ElasticsearchIndex:
 
     @classmethod
     def build(
-        cls, client: Any, alias: str, ids: Sequence[str], texts: Sequence[str], cut: Cut | None = None
+        cls,
+        client: Any,
+        alias: str,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        cut: Cut | None = None,
+        progress: Progress | None = None,
     ) -> ElasticsearchIndex:
         """Index `texts` and move `alias` to them; until all are there the alias keeps what it had.
 
-        A complete index of the same content is used again. Older complete indices of the alias are removed, except the
-        one that it named before. Raises LexError when the server refuses a passage or counts fewer than were sent.
+        cut: by default nori · progress: told how many are sent. A complete index of the same content is used again. Older
+        complete indices of the alias are removed, except the one that it named before. Raises LexError when the server refuses
+        a passage or counts fewer than were sent.
         """
         _require_indexable(ids, texts)
         cut = cut or Nori()
@@ -55,7 +62,8 @@ class ElasticsearchIndex:
         content = content_hash(json.dumps(body, sort_keys=True), *(part for row in rows for part in row))[:16]
         with explained(f"Elasticsearch alias {alias}"):
             known = _complete(client, alias, content, len(rows))
-        index = known or _filled(client, f"{alias}-{content}-{uuid.uuid4().hex[:6]}", body, rows, content)
+        tell = progress or (lambda stage, done, total: None)
+        index = known or _filled(client, f"{alias}-{content}-{uuid.uuid4().hex[:6]}", body, rows, content, tell)
         with explained(f"Elasticsearch alias {alias}"):
             move(client, alias, index)
         return cls(client, index, cut)
@@ -120,12 +128,12 @@ def _complete(client: Any, alias: str, content: str, passages: int) -> str | Non
     return next((name for name in builds if _count(client, name) == passages), None)
 
 
-def _filled(client: Any, index: str, body: dict[str, Any], rows: list[Row], content: str) -> str:
+def _filled(client: Any, index: str, body: dict[str, Any], rows: list[Row], content: str, progress: Progress) -> str:
     """Create and fill `index`, mark it complete; it is removed again when it does not get so far."""
     try:
         with explained(f"Elasticsearch index {index}"):
             _create(client, index, body)
-            _send(client, index, rows)
+            _send(client, index, rows, progress)
             patiently(lambda: client.indices.refresh(index=index))
             count = _count(client, index)
             if count != len(rows):
@@ -150,7 +158,7 @@ def _create(client: Any, index: str, body: dict[str, Any]) -> None:
             raise
 
 
-def _send(client: Any, index: str, rows: list[Row]) -> None:
+def _send(client: Any, index: str, rows: list[Row], progress: Progress) -> None:
     """Stream `rows`, one request after the other; a busy server is waited for. Raises LexError naming the passages that it
     refused."""
     from elasticsearch.helpers import streaming_bulk
@@ -159,7 +167,9 @@ def _send(client: Any, index: str, rows: list[Row]) -> None:
     pauses = failures.BACKOFF_S
     options: dict[str, Any] = {"max_retries": len(pauses), "initial_backoff": pauses[0], "retry_on_status": BUSY}
     refused = []
-    for ok, item in streaming_bulk(client, actions, max_chunk_bytes=BULK_BYTES, raise_on_error=False, **options):
+    results = streaming_bulk(client, actions, max_chunk_bytes=BULK_BYTES, raise_on_error=False, **options)
+    for done, (ok, item) in enumerate(results, start=1):
+        progress("색인 · indexing", done, len(rows))
         if not ok:
             refused.append(next(iter(item.values())))
         if len(refused) == ITEMS_NAMED:
