@@ -1,6 +1,6 @@
 """What the language-model client itself costs: CPU per request and memory, against a local server that answers at once.
 
-    python benchmarks/llm_client.py --requests 10000
+    python -m benchmarks.llm_client --requests 10000
 
 Prints process CPU per request of the whole client (hashing, cache, limits, budget, reading the answer), of one attempt
 through the openai package as the client uses it (aiohttp, the untyped call), of the package's typed call on its default
