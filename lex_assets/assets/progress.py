@@ -87,13 +87,14 @@ def _training_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def spending_log(log: dg.DagsterLogManager, what: str) -> Callable[[int, int, Any], None]:
-    """A callback `(done, total, spent)`: as `progress_log`, with what was spent so far."""
+    """A callback `(done, total, spent)`: as `progress_log` from its first call on, with what was spent so far."""
     spent: Any = ""
-    report = progress_log(log, what, lambda: f", {spent}")
+    report: Callable[[int, int], None] | None = None
 
     def update(done: int, total: int, usage: Any) -> None:
-        nonlocal spent
+        nonlocal spent, report
         spent = usage
+        report = report or progress_log(log, what, lambda: f", {spent}")
         report(done, total)
 
     return update

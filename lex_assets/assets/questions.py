@@ -9,9 +9,10 @@ from pydantic import Field
 
 from lex_assets.assets.assemble import SPLIT_HASH, split_hash_of, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
-from lex_assets.assets.describe import counts, data_version, markdown_table, table_metadata
+from lex_assets.assets.describe import counts, data_version, markdown_table, table_metadata, titled_plots
 from lex_assets.assets.progress import spending_log
 from lex_assets.llm.budget import Meter, Usage
+from lex_assets.plots import bars
 from lex_assets.queries.filters import SyntheticConfig
 from lex_assets.queries.inherit import SourceSets
 from lex_assets.queries.judge import LlmJudge
@@ -77,11 +78,20 @@ class _Run:
         if self.config.generator == "rules":
             return RuleGenerator()
         writer = self._writer(citations)
-        estimate = writer.estimate(asked_passages(self.passages, self.filters, self.sets))
-        self.context.log.info(str(estimate))
+        estimates = self._estimates(writer)
+        self.context.log.info(estimates)
         if self.config.dry_run:
-            raise LexError(f"{estimate}; nothing was asked: set dry_run to false to ask")
+            raise LexError(f"{estimates}; nothing was asked: set dry_run to false to ask")
         return writer
+
+    def _estimates(self, writer: LlmGenerator) -> str:
+        """What writing would cost, and judging at most."""
+        rows = asked_passages(self.passages, self.filters, self.sets)
+        lines = [str(writer.estimate(rows))]
+        if self.config.judge:
+            most = self._judge().estimate(rows, self.config.per_passage, self.filters.max_characters)
+            lines.append(f"검수, 많아야 · judging, at most: {most}")
+        return "; ".join(lines)
 
     def _writer(self, citations: pl.LazyFrame) -> LlmGenerator:
         asked = core_settings(self.config, QuestionConfig)
@@ -93,8 +103,9 @@ class _Run:
         return LlmGenerator(self.llm.writer(self.meter), asked, self.config.per_passage, pairs, licence, progress)
 
     def judge(self) -> Judge | None:
-        if not self.config.judge:
-            return None
+        return self._judge() if self.config.judge else None
+
+    def _judge(self) -> LlmJudge:
         progress = spending_log(self.context.log, "검수 · judging")
         return LlmJudge(self.llm.judging(self.meter), self.config.judge_sample, progress)
 
@@ -175,6 +186,12 @@ def _yield_metadata(made: Synthetic, usage: Usage, generator: QuestionGenerator)
     meta = made.queries.select(pl.col("meta").str.json_decode(_META).struct.unnest())
     return {
         "비용과 수율 · cost and yield": _cost_table(report, usage, generator),
+        "필터를 지나며 · through the filters": markdown_table(
+            ["필터 · filter", "탈락 · rejected", "남음 · left"], [("만든 질문 · made", 0, report.made), *report.steps]
+        ),
+        "그림 · plots": titled_plots(
+            [("필터를 지나고 남은 질문 · questions left after each filter", _left_plot(report))]
+        ),
         "필터별 탈락 · rejected by filter": _rejected_table(report),
         "분할 · sets": counts(made.queries, "set"),
         "종류별 · by kind": counts(meta, "kind"),
@@ -190,25 +207,29 @@ _META = pl.Struct({"kind": pl.String, "difficulty": pl.String, "passage_id": pl.
 
 
 def _cost_table(report: Yield, usage: Usage, generator: QuestionGenerator) -> dg.MetadataValue:
-    made = report.kept + report.rejected.filter(pl.col("text") != "").height
     judged = report.judged
     rows: list[tuple[str, Any]] = [
         ("생성기 · generator", generator.name),
-        ("단락 · passages", report.passages),
-        ("요청 · requests", usage.requests),
-        ("저장된 답 · cached", usage.cached),
-        ("다시 물음 · asked again", usage.reasked),
-        ("답을 잃은 요청 · lost", usage.lost),
-        ("입력 토큰 · prompt tokens", usage.prompt_tokens),
-        ("출력 토큰 · completion tokens", usage.completion_tokens),
+        ("단락 · passages", f"{report.passages:,}"),
+        ("요청 · requests", f"{usage.requests:,}"),
+        ("저장된 답 · cached", f"{usage.cached:,}"),
+        ("다시 물음 · asked again", f"{usage.reasked:,}"),
+        ("답을 잃은 요청 · lost", f"{usage.lost:,}"),
+        ("입력 토큰 · prompt tokens", f"{usage.prompt_tokens:,}"),
+        ("출력 토큰 · completion tokens", f"{usage.completion_tokens:,}"),
         ("비용 · money", usage.money),
-        ("만든 질문 · made", made),
-        ("남은 질문 · kept", report.kept),
+        ("만든 질문 · made", f"{report.made:,}"),
+        ("남은 질문 · kept", f"{report.kept:,}"),
         ("질문당 비용 · money per kept question", usage.money / max(1, report.kept)),
     ]
     if judged and judged.agreement is not None:
         rows.append((f"검수의 일치(κ, {judged.sample}문항) · judge's agreement", judged.agreement))
     return markdown_table(["항목 · item", "값 · value"], rows)
+
+
+def _left_plot(report: Yield) -> str:
+    """What is left after each filter, as bars from all that was made to what was kept."""
+    return bars({"만든 질문 · made": report.made} | {name: left for name, _, left in report.steps})
 
 
 def _rejected_table(report: Yield) -> dg.MetadataValue:

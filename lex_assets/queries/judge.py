@@ -6,16 +6,19 @@ much of the verdict is the question and how much the wording.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain, islice
 
 from pydantic import BaseModel, ConfigDict
 
+from lex_assets.llm.budget import Estimate
 from lex_assets.llm.chat import Chat
 from lex_assets.llm.client import Ask, LlmClient, Progress, Unanswered
 from lex_assets.llm.prompts import load_prompt
 from lex_assets.llm.structured import read_answer
 from lex_assets.queries.agreement import cohen_kappa
+from lex_assets.queries.questions import Row, SyntheticQuestion
 from lex_assets.queries.synthetic import Judgement, Pair
 from lex_assets.schemas import content_hash
 
@@ -64,8 +67,18 @@ class LlmJudge:
         agreement = cohen_kappa([one for one, _ in both], [other for _, other in both]) if both else None
         return Judgement([_complaint(verdict) for verdict in verdicts], agreement, len(both))
 
+    def estimate(self, passages: Iterable[Row], per_passage: int, characters: int) -> Estimate:
+        """What judging costs at most: every passage gives `per_passage` questions of `characters`, and no filter drops one."""
+        pairs = [(_longest(row, characters), [row]) for row in passages for _ in range(per_passage)]
+        once, again = ((_ask(prompt, pair).chat for pair in pairs) for prompt in PROMPTS)
+        return self.client.estimate(chain(once, islice(again, self.sample)))
+
     def _verdicts(self, prompt: str, pairs: Sequence[Pair]) -> list[Verdict | Unanswered]:
         return self.client.ask_all([_ask(prompt, pair) for pair in pairs], self.progress)
+
+
+def _longest(row: Row, characters: int) -> SyntheticQuestion:
+    return SyntheticQuestion(row["passage_id"], "가" * characters, "fact", "", "")
 
 
 def _ask(name: str, pair: Pair) -> Ask[Verdict]:

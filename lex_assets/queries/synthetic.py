@@ -51,6 +51,23 @@ class Yield:
         """How many each filter rejected, and how many were kept."""
         return dict(sorted(Counter(self.rejected["filter"]).items())) | {"kept": self.kept}
 
+    @property
+    def made(self) -> int:
+        """Questions that were written."""
+        return self.kept + self.rejected.filter(pl.col("text") != "").height
+
+    @property
+    def steps(self) -> list[tuple[str, int, int]]:
+        """(filter, questions that it rejected, questions left after it), in the order in which they act; those that rejected
+        nothing are left out."""
+        dropped = Counter(self.rejected.filter(pl.col("text") != "")["filter"])
+        before = [name for name in sorted(dropped) if name not in FILTERS]
+        left, found = self.made, []
+        for name in (*before, *(name for name in FILTERS if dropped[name])):
+            left -= dropped[name]
+            found.append((name, dropped[name], left))
+        return found
+
 
 class Synthetic(NamedTuple):
     """Kept questions with their sets (QUERIES), their passages (QRELS), and what became of the rest."""

@@ -76,13 +76,22 @@ class LlmResource(dg.ConfigurableResource, ClientConfig, Budget):
         return Endpoint.from_environment("question", self._environment())
 
     def _environment(self) -> dict[str, str]:
-        """The environment under what is configured here. Its keys go to no address that it does not name itself."""
+        """The environment under what is configured here. Its keys go to no address that it does not name itself.
+
+        Raises LexError for a key that was written into the config, which Dagster keeps and shows."""
         given = {
             f"LEX_LLM_{role}{name}": getattr(self, f"{role.lower()}{name.lower()}")
             for role in ("", "JUDGE_")
             for name in ("BASE_URL", "MODEL", "API_KEY")
         }
         named = {name: value for name, value in given.items() if value}
+        written = [n for n, value in named.items() if n.endswith("API_KEY") and value not in os.environ.values()]
+        if written:
+            field = written[0].removeprefix("LEX_LLM_").lower()
+            raise LexError(
+                f"{field} of the resource llm is written in its config, which everybody who sees the run can read; revoke "
+                f"that key, set {written[0]} to a new one, and leave {field} empty or give it as {{'env': VARIABLE}}"
+            )
         elsewhere = {
             name.replace("BASE_URL", "API_KEY"): ""
             for name, value in named.items()

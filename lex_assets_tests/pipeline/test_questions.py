@@ -118,6 +118,8 @@ def test_cost_yield_and_examples_are_shown_and_the_rerun_is_free(
     money = (writing * (800 * 0.25 + 120) + judging * 730) / 1e6
     assert f"| 비용 · money | {money:.4f} |" in table and f"| 남은 질문 · kept | {queries.height} |" in table
     assert "judge's agreement | 1.0000" in table and f"| 단락 · passages | {NUMBER} |" in table
+    assert f"| length | {rejected.height} | {queries.height} |" in meta["필터를 지나며 · through the filters"]
+    assert "data:image/svg+xml" in meta["그림 · plots"]
     drops = meta["필터별 탈락 · rejected by filter"]
     assert set(rejected["filter"]) == {"length"} and "length" in drops and rejected["text"][0][:20] in drops
     assert "comparison" in meta["종류별 · by kind"] or "comparison" in set(rejected["kind"])
@@ -135,8 +137,10 @@ def test_a_dry_run_asks_nothing_and_leaves_the_tables(store: Path, endpoint: Any
     before = (store / "tables" / "synthetic_qa" / "finance" / "CURRENT").read_text()
     with LlmServer(writes) as server:
         endpoint(server)
-        line = cause(made({"generator": "llm", "dry_run": True}, PRICES))
+        config = {"generator": "llm", "dry_run": True, "judge": True, "judge_sample": 5}
+        line = cause(made(config, PRICES))
         assert f"requests {NUMBER} (저장된 답 · cached 0)" in line and "nothing was asked" in line
+        assert f"judging, at most: 예상 · estimate: 요청 · requests {3 * NUMBER + 5} (" in line
         assert not server.seen
     assert (store / "tables" / "synthetic_qa" / "finance" / "CURRENT").read_text() == before
 

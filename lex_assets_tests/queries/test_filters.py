@@ -148,6 +148,8 @@ def test_every_drop_is_in_the_account_with_what_was_found() -> None:
     assert rows["round_trip"]["detail"] == "not within 100"
     assert set(rows) - {"no_question"} <= set(FILTERS)
     assert report.passages == 3
+    assert report.steps == [("not_self_contained", 1, 3), ("near_duplicate", 1, 2), ("round_trip", 1, 1)]
+    assert (report.made, report.kept) == (4, 1)
 
 
 def test_a_judge_has_the_last_word() -> None:

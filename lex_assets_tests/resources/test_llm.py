@@ -42,7 +42,17 @@ def test_the_judge_is_the_writer_where_it_is_not_named(tmp_path: Path) -> None:
     assert judge.model == "solar-pro2" and judge.price.known
 
 
-def test_the_environments_key_does_not_follow_a_configured_address(tmp_path: Path) -> None:
+def test_a_key_in_the_run_config_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    llm = resource(tmp_path, judge_api_key="up_written-9")
+    with pytest.raises(LexError, match="judge_api_key of the resource llm is written in its config") as refused:
+        llm.judging(llm.meter())
+    assert "up_written-9" not in str(refused.value) and "LEX_LLM_JUDGE_API_KEY" in str(refused.value)
+
+
+def test_the_environments_key_does_not_follow_a_configured_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER_KEY", "other-key-9")
     llm = resource(tmp_path, base_url="https://elsewhere.example/v1")
     with pytest.raises(LexError, match=r"no key for elsewhere\.example"):
         llm.writer(llm.meter())
