@@ -208,6 +208,7 @@ _META = pl.Struct({"kind": pl.String, "difficulty": pl.String, "passage_id": pl.
 
 def _cost_table(report: Yield, usage: Usage, generator: QuestionGenerator) -> dg.MetadataValue:
     judged = report.judged
+    per_question = (usage.money + usage.saved) / max(1, report.kept)
     rows: list[tuple[str, Any]] = [
         ("생성기 · generator", generator.name),
         ("단락 · passages", f"{report.passages:,}"),
@@ -220,7 +221,8 @@ def _cost_table(report: Yield, usage: Usage, generator: QuestionGenerator) -> dg
         ("비용 · money", usage.money),
         ("만든 질문 · made", f"{report.made:,}"),
         ("남은 질문 · kept", f"{report.kept:,}"),
-        ("질문당 비용 · money per kept question", usage.money / max(1, report.kept)),
+        ("저장된 답에 예전에 낸 비용 · paid before for cached answers", usage.saved),
+        ("질문당 비용(예전 것 포함) · money per kept question, paid before included", per_question),
     ]
     if judged and judged.agreement is not None:
         rows.append((f"검수의 일치(κ, {judged.sample}문항) · judge's agreement", judged.agreement))

@@ -48,8 +48,9 @@ class Budget(BaseModel):
 
 @dataclass(frozen=True)
 class Usage:
-    """What was spent. cached: answers that cost nothing; lost: requests without an answer, counted as if they had cost
-    all that they could; reasked: requests that repeat one whose answer could not be used."""
+    """What was spent. cached: answers that cost nothing now; saved: what they cost when they were asked. lost: requests without
+    an answer, counted as if they had cost all that they could. reasked: requests that repeat one whose answer could not be
+    used."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -58,6 +59,7 @@ class Usage:
     cached: int = 0
     lost: int = 0
     reasked: int = 0
+    saved: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -154,9 +156,10 @@ class Meter:
             self.usage = replace(self.usage, lost=self.usage.lost + 1)
             self._spend(reserved.prompt_tokens, reserved.completion_tokens, reserved.money)
 
-    def found(self) -> None:
+    def found(self, reply: Reply, price: Price) -> None:
         """An answer was stored already."""
-        self.usage = replace(self.usage, cached=self.usage.cached + 1)
+        saved = price.of(reply.prompt_tokens, reply.completion_tokens)
+        self.usage = replace(self.usage, cached=self.usage.cached + 1, saved=self.usage.saved + saved)
 
     def reasked(self) -> None:
         """A request repeats one whose answer could not be used."""

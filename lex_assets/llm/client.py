@@ -190,7 +190,7 @@ class _Round(Generic[T]):
         client = self.client
         key = chat.key(client.model, client.parameters)
         if stored := client.cache.get(key):
-            client.meter.found()
+            client.meter.found(stored, client.price)
             return stored
         try:
             reply = await self._asked_in_turn(chat, key)

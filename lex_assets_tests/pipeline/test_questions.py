@@ -123,7 +123,8 @@ def test_cost_yield_and_examples_are_shown_and_the_rerun_is_free(
     drops = meta["필터별 탈락 · rejected by filter"]
     assert set(rejected["filter"]) == {"length"} and "length" in drops and rejected["text"][0][:20] in drops
     assert "comparison" in meta["종류별 · by kind"] or "comparison" in set(rejected["kind"])
-    assert "| 요청 · requests | 0 |" in shown(again)["비용과 수율 · cost and yield"]
+    rerun = shown(again)["비용과 수율 · cost and yield"]
+    assert "| 요청 · requests | 0 |" in rerun and f"paid before for cached answers | {money:.4f} |" in rerun
     captured = capfd.readouterr()
     log = captured.out + captured.err
     assert "예상 · estimate" in log and "비용 · cost" in log and "ETA" in log
