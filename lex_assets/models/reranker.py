@@ -14,6 +14,7 @@ import torch
 from sentence_transformers import CrossEncoder
 from tqdm.auto import tqdm
 
+from lex_assets.models.architectures import architecture_of
 from lex_assets.models.batching import length_sorted, tokenize, usable_length
 from lex_assets.models.loading import (
     keep_cpu_layout,
@@ -37,7 +38,7 @@ class Reranker:
     model: a preset's name, a Hugging Face id or a local folder · merge_adapter: into the base, so that it costs nothing
     (never into a quantised one) · max_seq_length: tokens of the whole pair; longer pairs
     are cut (the longer side first) and counted in `truncated` · quantization: None, or "nf4" (4-bit with double
-    quantisation, the head in full precision) · dtype: float32, bfloat16 or float16.
+    quantisation, the head in full precision) · dtype: float32, bfloat16 or float16; the head computes in float32 in any case.
 
     Raises LexError for a missing model or adapter, an adapter of another base, or an unknown quantisation.
     """
@@ -70,6 +71,8 @@ class Reranker:
             )
         trained = self.get_training_config().get("max_length") or self.preset.max_length
         transformer: Any = self.model[0]
+        if self.dtype is not torch.float32:
+            _head_in_float32(transformer.model, architecture_of(transformer.config.model_type).head)
         self.max_seq_length = usable_length(max_seq_length, trained, transformer.config, self.model.tokenizer)
         self.truncated = 0
 
@@ -110,11 +113,23 @@ class Reranker:
     @property
     def cache_key(self) -> str:
         """Equal exactly when the same pair gets the same score: weights, length, dtype, quantisation."""
-        return content_hash(self.weights_hash, str(self.max_seq_length), str(self.dtype), str(self.quantization))
+        precision = str(self.dtype) if self.dtype is torch.float32 else f"{self.dtype}, head float32"
+        return content_hash(self.weights_hash, str(self.max_seq_length), precision, str(self.quantization))
 
     def _forward(self, rows: list[dict[str, list[int]]]) -> torch.Tensor:
         features = self.model.tokenizer.pad(rows, return_tensors="pt").to(self.model.device)
         return self.model(dict(features))["scores"].float().squeeze(-1)
+
+
+def _head_in_float32(model: torch.nn.Module, names: Sequence[str]) -> None:
+    """Let the modules called `names` compute in float32: in bfloat16 the logits of one query's candidates are full of ties."""
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] in names:
+            module.float().register_forward_pre_hook(_given_float32)
+
+
+def _given_float32(module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(one.float() if torch.is_tensor(one) and one.is_floating_point() else one for one in inputs)
 
 
 def _load(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from lex_assets import Reranker
 from lex_assets.schemas import LexError
@@ -53,6 +54,28 @@ def test_adapter_brings_its_head(reranker, tiny_reranker, tmp_path):
     assert loaded.get_max_seq_length() == 20
     assert loaded.score(PAIRS[:1])[0] == pytest.approx(expected, abs=1e-4)
     assert abs(loaded.score(PAIRS[:1])[0] - reranker.score(PAIRS[:1])[0]) > 0.01
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_half_precision_weights_still_give_float32_logits(reranker, tiny_reranker, tmp_path, merge):
+    """A head in bfloat16 would give a few dozen values: ties where float32 has an order."""
+    from transformers import AutoModelForSequenceClassification
+
+    base = {"name": "tiny-reranker", "weights_hash": reranker.weights_hash}
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_reranker)
+    folder = tmp_path / "a"
+    save_adapter(model, folder, {"base": base}, task_type="SEQ_CLS", modules_to_save=["classifier"])
+    letters = "가나다라마바사손해배상법률"
+    pairs = [("손해배상", f"{letters[n % 13]}{letters[n // 13]} 법률 청구") for n in range(100)]
+    whole, half = (
+        Reranker(str(tiny_reranker), peft_adapter_path=str(folder), merge_adapter=merge, dtype=dtype)
+        for dtype in ("float32", "bfloat16")
+    )
+    expected, scores = whole.score(pairs), half.score(pairs)
+    rounded = torch.tensor(scores).bfloat16().float().numpy()
+    assert len(np.unique(scores)) >= 0.9 * len(np.unique(expected)) and not np.array_equal(scores, rounded)
+    np.testing.assert_allclose(scores, expected, atol=0.05)
+    assert half.cache_key != whole.cache_key
 
 
 def test_unknown_quantisation_is_refused(tiny_reranker):
