@@ -209,9 +209,10 @@ def _scored(one: QuestionSet, runs: pl.DataFrame, config: AblationConfig, baseli
 
 def _mode_rows(regime: str, mode: str, scored: Scored, config: AblationConfig) -> Iterator[dict[str, Any]]:
     compared = {(one.system, one.metric): one.to_dict() for one in scored.comparisons}
-    for row in summarise(scored.scores).iter_rows(named=True):
+    means = {row["system"].partition("\n")[0]: row for row in summarise(scored.scores).iter_rows(named=True)}
+    for pair, row in sorted(means.items(), key=lambda found: (BM25, *config.pairs).index(found[0])):
         for metric in config.metrics:
             one = compared.get((row["system"], metric), {})
             beside = {name: one.get(name) for name in ("difference", "low", "high", "verdict")}
-            shown = {"pair": row["system"].partition("\n")[0], "regime": regime, "mode": mode, "n": row["n"]}
+            shown = {"pair": pair, "regime": regime, "mode": mode, "n": row["n"]}
             yield shown | {"metric": metric, "score": row[metric]} | beside

@@ -30,6 +30,7 @@ from lex_assets.schemas import Column, TableSchema
 
 OWN_PREFIX = "own"
 """The prefixes that the retriever was trained with."""
+_PREFIXES = (OWN_PREFIX, *TemplateMode)
 BM25, WINNER = "bm25", "winner"
 KEPT = 100  # passages of a ranking that are scored
 
@@ -66,9 +67,10 @@ class GridConfig(BaseModel):
     @field_validator("prefixes", "fusions", "weights", "top_k", "rerank_depths")
     @classmethod
     def _something_known(cls, values: tuple[Any, ...], info: Any) -> tuple[Any, ...]:
-        wrong = [value for value in values if not _ALLOWED[info.field_name](value)]
+        may_be_tried, allowed = _ALLOWED[info.field_name]
+        wrong = [value for value in values if not may_be_tried(value)]
         if wrong or not values:
-            raise ValueError(f"{wrong[0]!r} cannot be tried" if wrong else "name at least one value")
+            raise ValueError(f"{wrong[0]!r} cannot be tried; use {allowed}" if wrong else "name at least one value")
         return tuple(dict.fromkeys(values))
 
     @field_validator("metric")
@@ -82,13 +84,14 @@ class GridConfig(BaseModel):
         yield from dict.fromkeys(Point(*values).canonical(self) for values in made)
 
 
-_ALLOWED: dict[str, Callable[[Any], bool]] = {
-    "prefixes": lambda name: name == OWN_PREFIX or name in set(TemplateMode),
-    "fusions": lambda name: name in METHODS,
-    "weights": lambda weight: 0 <= weight <= 1,
-    "top_k": lambda k: k >= 1,
-    "rerank_depths": lambda depth: depth >= 0,
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "prefixes": (lambda name: name in _PREFIXES, ", ".join(_PREFIXES)),
+    "fusions": (lambda name: name in METHODS, ", ".join(METHODS)),
+    "weights": (lambda weight: 0 <= weight <= 1, "0 to 1"),
+    "top_k": (lambda k: k >= 1, "1 or more"),
+    "rerank_depths": (lambda depth: depth >= 0, "0 or more"),
 }
+"""What may be tried, and how that is said."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,8 @@ class Rankings:
                 self.questions.corpus, self._encoder_of(prefix), self._searcher.lexical, self._cache_dir
             )
             self._dense[prefix] = searcher.hits(self._texts, "dense", self._depth, self._exclude)
-        progress(SEARCHING, len(prefixes), len(prefixes))
+        if prefixes:
+            progress(SEARCHING, len(prefixes), len(prefixes))
         self._rerank(sorted({pair for point in self.points for pair in self._heads(point)}), progress)
 
     def run(self, point: Point) -> pl.DataFrame:

@@ -153,8 +153,9 @@ class BiEncoder:
         return torch.nn.functional.normalize(embedding, dim=-1) if self.normalize else embedding
 
     def _count_truncated(self, kind: str, n_truncated: int, n_texts: int) -> None:
+        told = self.truncated[kind]  # once per kind: a server encodes one query at a time
         self.truncated[kind] += n_truncated
-        if n_truncated:
+        if n_truncated and not told:
             remedy = f"raise {kind}_max_length, or ask shorter" if kind == "query" else f"raise {kind}_max_length"
             limit = self.get_max_seq_length(kind)
             log.warning("%d of %d %s texts were cut at %d tokens; %s", n_truncated, n_texts, kind, limit, remedy)

@@ -118,7 +118,7 @@ def loading_errors(preset: Preset, what: str) -> Iterator[None]:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "safetensors" in cause:
             raise LexError(_pickled(preset)) from error
-        raise LexError(f"{what} {preset.name} could not be loaded: {cause}; {_remedy(preset)}") from error
+        raise LexError(f"{what} {preset.name} could not be loaded: {cause.rstrip('.')}; {_remedy(preset)}") from error
 
 
 def _require_safetensors(preset: Preset) -> None:
@@ -137,9 +137,16 @@ def _pickled(preset: Preset) -> str:
 
 
 def _remedy(preset: Preset) -> str:
-    near = [name for name in near_names(preset.name, {**RETRIEVERS, **RERANKERS}) if name != preset.name]
-    meant = f" (known names that are near: {', '.join(near)})" if near and not preset.is_local else ""
-    return f"give a complete local folder, or a hub id that this machine can download{meant}"
+    if preset.is_local:
+        return "give a complete model folder"
+    revision = f" --revision {preset.revision}" if preset.revision else ""
+    fetch = f"fetch it once where the hub can be reached (hf download {preset.hub_id}{revision})"
+    presets = {**RETRIEVERS, **RERANKERS}
+    if preset.name in {one.name for one in presets.values()}:
+        return f"{fetch}, or give its folder: {preset.name}=FOLDER"
+    near = near_names(preset.name, presets)
+    meant = f" (known names that are near: {', '.join(near)})" if near else ""
+    return f"{fetch}, or give a complete local folder{meant}"
 
 
 @contextmanager

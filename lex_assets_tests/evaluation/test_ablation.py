@@ -151,8 +151,12 @@ def test_on_the_command_line(store: Path, shipped, narrow, tmp_path: Path) -> No
     facts = json.loads(printed)
     assert "Infinity" not in printed and "NaN" not in printed
     assert [row["system"] for row in facts["costs"]] == list(shipped)
+    assert list(dict.fromkeys(row["pair"] for row in facts["quality"])) == ["bm25", *shipped], "as in the file"
     shown = done(*options, "--pair", shipped[1])
     assert shipped[1] in shown and shipped[0] not in shown and "| bm25 |" in shown
     assert "no model folder at nowhere" in refused(*options, "--pair", "nowhere + builtin")
+    absent = refused(*options, "--pair", "kosimcse + builtin")
+    assert "hf download BM-K/KoSimCSE-roberta-multitask --revision" in absent
+    assert "BM-K/KoSimCSE-roberta-multitask=FOLDER" in absent and len(absent.strip().splitlines()) == 1
     config.write_text("pairs: []", "utf-8")
     assert "holds no ops.model_ablation.config" in refused(*options)
