@@ -15,10 +15,10 @@ from lex_assets.assets.assemble import domain_passages, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import data_version, markdown_table, stage_metadata, table_metadata, titled_plots
 from lex_assets.assets.progress import staged_progress_log
-from lex_assets.assets.quality import data_quality
 from lex_assets.evaluation.mining import examples, mining_plots, mining_tables
 from lex_assets.mining.config import MiningConfig
 from lex_assets.partitions import domain_partitions
+from lex_assets.queries.quality import MEASURES, require_within_bounds
 from lex_assets.queries.split import held_out_families
 from lex_assets.registry.candidate import Registry
 from lex_assets.registry.stages import run_stage, stage_key
@@ -49,7 +49,7 @@ def mining_version(registry: Registry, domain: str, models: BaseModelsResource) 
     return content_hash(*models.identities().values(), registry.champions.data_version(domain))[:16]
 
 
-@stage_asset(group="train", kinds={"torch"}, code_version="3", gpu=True, deps=[mining_model, data_quality])
+@stage_asset(group="train", kinds={"torch"}, code_version="3", gpu=True, deps=[mining_model])
 def hard_negative_triplets(
     context: dg.AssetExecutionContext,
     config: MiningRun,
@@ -61,8 +61,10 @@ def hard_negative_triplets(
     corpus: dict[str, Any],
     citation_graph: dict[str, Any],
     split: dict[str, Any],
+    data_quality: dict[str, Any],
 ) -> dg.MaterializeResult:
     """정답이 아니면서 헷갈리는 단락. BM25 and dense pools, filtered for false negatives, every rank and score kept."""
+    require_within_bounds(MEASURES.validate(data_quality["measures"].collect()))  # its checks block their own run alone
     settings = core_settings(config, MiningConfig)
     queries = QUERIES.validate(training_queries["queries"].collect())
     qrels = QRELS.validate(training_queries["qrels"].collect())

@@ -179,9 +179,12 @@ def data_quality(
     )
 
 
-def broken_bounds(measures: pl.DataFrame) -> pl.DataFrame:
-    """The MEASURES that exceed their bound."""
-    return measures.filter(pl.col("share") > pl.col("bound"))
+def require_within_bounds(measures: pl.DataFrame) -> None:
+    """Raise LexError naming every measure of MEASURES that exceeds its bound."""
+    broken = measures.filter(pl.col("share") > pl.col("bound"))
+    if len(broken):
+        told = ", ".join(f"{row['measure']} {row['share']:.1%} > {row['bound']:.1%}" for row in broken.to_dicts())
+        raise LexError(f"data quality: {told}; correct the documents or raise the bounds, and materialize data_quality")
 
 
 def _repeats(keys: pl.DataFrame) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import pytest
 
 from lex_assets.checks.quality import QUALITY_CHECKS
 from lex_assets.evaluation.quality import quality_plots, quality_tables
-from lex_assets.queries.quality import MEASURE_NAMES, Quality, QualityConfig, data_quality
+from lex_assets.queries.quality import MEASURE_NAMES, Quality, QualityConfig, data_quality, require_within_bounds
 from lex_assets.schemas import LexError
 from lex_assets_tests.evaluation import made_up
 
@@ -97,6 +97,9 @@ def test_a_broken_bound_fails_its_check_and_no_other(tables) -> None:
     assert {name for name, result in results.items() if not result.passed} == {"truncated_queries"}
     assert "raise the setting" in results["truncated_queries"].description
     assert all(spec.blocking for check in QUALITY_CHECKS for spec in check.check_specs)
+    with pytest.raises(LexError, match=r"data quality: truncated_queries \d+\.\d% > 0\.0%; correct the documents"):
+        require_within_bounds(quality.measures)
+    require_within_bounds(quality.measures.filter(pl.col("measure") != "truncated_queries"))
 
 
 def test_tables_and_plots_show_every_measure_and_the_limit(tables) -> None:
