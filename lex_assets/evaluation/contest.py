@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from lex_assets.evaluation.refusals import EvaluationError, refuse
+from lex_assets.evaluation.refusals import NOT_IN_CORPUS, EvaluationError, refuse
 from lex_assets.evaluation.trec import read_qrels
 from lex_assets.retrieval.search import corpus_texts
 from lex_assets.sources.lines import read_objects
@@ -133,9 +133,9 @@ def _refuse_unknown(
     submissions: Mapping[str, Sequence[Answer]], gold: Mapping[str, Collection[str]], known: Collection[str]
 ) -> None:
     ids = set(known)
-    refuse({i for relevant in gold.values() for i in relevant} - ids, "gold: document", "is not in the corpus")
+    refuse({i for relevant in gold.values() for i in relevant} - ids, "gold: document", NOT_IN_CORPUS)
     for name, answers in submissions.items():
-        refuse({i for one in answers for i in one.topk} - ids, f"{name}: document", "is not in the corpus")
+        refuse({i for one in answers for i in one.topk} - ids, f"{name}: document", NOT_IN_CORPUS)
 
 
 def _scored(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lex_assets.evaluation.refusals import EvaluationError, refuse
+from lex_assets.evaluation.refusals import NOT_IN_CORPUS, EvaluationError, refuse
 from lex_assets.queries.agreement import cohen_kappa, distance
 from lex_assets.schemas import QRELS, Column, TableSchema, content_hash
 
@@ -57,7 +57,7 @@ def sheet(
     if pool.is_empty():
         raise EvaluationError("nothing to judge: no system found a passage for these queries; check the runs")
     refuse(pool.join(queries, on="query_id", how="anti")["query_id"], "run: query", "is not among the queries")
-    refuse(pool.join(corpus, on="passage_id", how="anti")["passage_id"], "run: passage", "is not in the corpus")
+    refuse(pool.join(corpus, on="passage_id", how="anti")["passage_id"], "run: passage", NOT_IN_CORPUS)
     drawn = _drawn(pool.select("query_id").unique(), str(seed)).sort("draw")
     drawn = drawn.head(max_queries) if max_queries else drawn
     rows = _drawn(pool.join(drawn.rename({"draw": "query_draw"}), on="query_id"), str(seed)).sort("query_draw", "draw")

@@ -11,6 +11,7 @@ import polars as pl
 from lex_assets.schemas import QRELS, RUN, LexError, TableSchema
 
 OnMissing = Literal["error", "zero"]
+NOT_IN_CORPUS = "is not in the corpus; give the corpus that was searched, or correct the id"
 
 
 class EvaluationError(LexError):
@@ -70,7 +71,9 @@ def check_run(run: pl.DataFrame, qrels: pl.DataFrame, on_missing: OnMissing = "e
         expected = run.select("system").unique().join(known, how="cross")
         missing = expected.join(run.select(key).unique(), on=key, how="anti").sort(key)
         systems = ", ".join(missing["system"].unique().sort())
-        refuse(missing["query_id"], f"run of {systems}: query", "is missing; search it, or say on_missing='zero'")
+        refuse(
+            missing["query_id"], f"run of {systems}: query", "is missing; search it, or let it count 0 (missing: zero)"
+        )
 
 
 def _refuse_nulls(frame: pl.DataFrame, columns: Sequence[str], what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from lex_assets.evaluation.refusals import EvaluationError, refuse
+from lex_assets.evaluation.refusals import NOT_IN_CORPUS, EvaluationError, refuse
 from lex_assets.schemas import QRELS
 
 Unit = Literal["parent", "passage"]
@@ -31,7 +31,7 @@ def to_parents(frame: pl.DataFrame, parents: Parents, what: str = "run") -> pl.D
 
     Raises EvaluationError for ids that are neither."""
     joined = frame.join(parent_table(parents), on="passage_id", how="left", maintain_order="left")
-    refuse(joined.filter(pl.col("parent_id").is_null())["passage_id"], f"{what}: passage", "is not in the corpus")
+    refuse(joined.filter(pl.col("parent_id").is_null())["passage_id"], f"{what}: passage", NOT_IN_CORPUS)
     return joined.drop("passage_id").rename({"parent_id": "passage_id"})
 
 
