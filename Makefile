@@ -27,7 +27,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 $(VENV)-es8/installed: $(VENV)/installed constraints-es8.txt # over .venv, with the other client
 	$(BIN)/python -m venv $(VENV)-es8
 	@beneath=$$(cd $(BIN) && ./python -c 'import site; print(site.getsitepackages()[0])') && \
-	  echo "import site; site.addsitedir('$$beneath')" > $(VENV)-es8/lib/python3*/site-packages/beneath.pth
+	  echo "import site; site.addsitedir('$$beneath')" > "$$(echo $(VENV)-es8/lib/python3*/site-packages)/beneath.pth"
 	$(VENV)-es8/bin/python -m pip install -q --no-deps --ignore-installed -c constraints-es8.txt elasticsearch elastic-transport
 	@touch $@
 
