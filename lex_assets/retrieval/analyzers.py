@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from lex_assets.retrieval import kiwi
+from lex_assets.retrieval.bigrams import bigrams
+from lex_assets.retrieval.terms import Tokens
 from lex_assets.schemas import LexError
 
 NAMES = ("bigram", "kiwi", "kiwi-legal")
 JOINED = "+"
 
-_WORD = re.compile(r"[가-힣]+|[a-z]+|\d+|[一-鿿]+|[①-⓿]")
-
 
 @dataclass(frozen=True)
 class Analyzer:
-    """Cuts texts into words and each word, on its own, into terms.
+    """Cuts texts into terms.
 
-    version: differs whenever some text gets other terms · words: the words of each text, in order.
+    version: differs whenever some text gets other terms.
     """
 
     name: str
     version: str
-    words: Callable[[Sequence[str]], Iterable[list[str]]]
-    terms: Callable[[str], tuple[str, ...]]
+    cut: Callable[[Sequence[str]], Tokens]
 
 
 def analyzers(name: str) -> list[Analyzer]:
@@ -37,22 +35,8 @@ def analyzers(name: str) -> list[Analyzer]:
 @lru_cache
 def _analyzer(name: str) -> Analyzer:
     if name == "bigram":
-        return Analyzer(name, "1", _words, _bigrams)
+        return Analyzer(name, "1", bigrams)
     if name in ("kiwi", "kiwi-legal"):
         legal = name == "kiwi-legal"
-        return Analyzer(name, kiwi.version(legal), lambda texts: kiwi.morphemes(texts, legal), lambda word: (word,))
+        return Analyzer(name, kiwi.version(legal), lambda texts: Tokens.number(kiwi.morphemes(texts, legal)))
     raise LexError(f"analyzer {name!r} is not known; use one of {', '.join(NAMES)}, or several joined by {JOINED}")
-
-
-def _words(texts: Sequence[str]) -> Iterator[list[str]]:
-    return (_WORD.findall(text.lower()) for text in texts)
-
-
-def _bigrams(word: str) -> tuple[str, ...]:
-    """Overlapping character pairs of a Korean word; numbers, Latin words and single characters whole.
-
-    Particles stay glued to Korean nouns, so pairs match where words do not; the ㆍ of 사용ㆍ수익 separates.
-    """
-    if len(word) == 1 or word.isascii():
-        return (word,)
-    return tuple(word[n : n + 2] for n in range(len(word) - 1))

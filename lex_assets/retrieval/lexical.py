@@ -16,7 +16,8 @@ from filelock import FileLock
 
 from lex_assets.retrieval.analyzers import analyzers
 from lex_assets.retrieval.postings import Postings
-from lex_assets.retrieval.tokens import Tokens, tokens_of
+from lex_assets.retrieval.terms import Tokens
+from lex_assets.retrieval.tokens import tokens_of
 from lex_assets.retrieval.types import Exclude, Hit, Hits, Progress
 from lex_assets.schemas import LexError, content_hash
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lex_assets.retrieval.tokens import Tokens
+from lex_assets.retrieval.terms import Tokens
 
 COMMON = 0.25
 """Terms that a larger share of the passages holds are added as whole rows, which is faster than one passage at a time."""

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lex_assets.retrieval import analyzers, kiwi, tokens
-from lex_assets.retrieval.tokens import Tokens, side_by_side, terms_of, tokens_of
+from lex_assets.retrieval import analyzers, bigrams, kiwi, tokens
+from lex_assets.retrieval.terms import Tokens, side_by_side
+from lex_assets.retrieval.tokens import terms_of, tokens_of
 from lex_assets.schemas import LexError
 
 TEXTS = ["사용ㆍ수익 제53조의2 ① CD금리 A", "", "손해배상의 범위", "사용ㆍ수익 제53조의2 ① CD금리 A"]
@@ -21,6 +26,26 @@ def test_bigrams_split_at_the_middle_dot_and_keep_numbers_and_single_characters_
     assert first == ["사용", "수익", "제", "53", "조의", "2", "①", "cd", "금리", "a"] == again
     assert empty == []
     assert plain == ["손해", "해배", "배상", "상의", "범위"]
+
+
+WORD = re.compile(r"[가-힣]+|[a-z]+|\d+|[一-鿿]+|[①-⓿]")
+
+
+def bigrams_of(word: str) -> list[str]:
+    if len(word) == 1 or word.isascii():
+        return [word]
+    return [word[n : n + 2] for n in range(len(word) - 1)]
+
+
+LETTERS = st.sampled_from("가힣각ㄱㆍaZİ0９1٣①⓿一鿿漢 \n·,𝟘\U0010ffff\ud800")
+
+
+@pytest.mark.parametrize("table", [bigrams.TABLE, 0])
+@given(texts=st.lists(st.text(LETTERS | st.characters(), max_size=12)))
+def test_bigrams_are_the_pairs_of_each_word(table, texts):
+    expected = [[pair for word in WORD.findall(text.lower()) for pair in bigrams_of(word)] for text in texts]
+    with patch.object(bigrams, "TABLE", table):
+        assert terms_of(texts, "bigram") == expected
 
 
 @given(st.lists(st.lists(st.sampled_from("가나다라"))), st.data())
@@ -38,10 +63,9 @@ def test_joined_analyzers_stand_side_by_side_and_apart():
 
 def test_kept_texts_are_not_cut_again(tmp_path, monkeypatch):
     assert as_lists(tokens_of(TEXTS, "bigram", tmp_path)) == terms_of(TEXTS, "bigram")
-    cut = []
-    monkeypatch.setattr(
-        tokens, "_cut", lambda texts, analyzer, cut_=tokens._cut: cut.extend(texts) or cut_(texts, analyzer)
-    )
+    cut, [own] = [], analyzers.analyzers("bigram")
+    noted = replace(own, cut=lambda texts: cut.extend(texts) or own.cut(texts))
+    monkeypatch.setattr(tokens, "analyzers", lambda name: [noted])
     more = ["새 글", *reversed(TEXTS)]
     assert as_lists(tokens_of(more, "bigram", tmp_path)) == terms_of(more, "bigram")
     assert cut[0] == "새 글" and "새 글" not in cut[1 : -len(more)], "terms_of cuts all, tokens_of only what is new"
@@ -52,7 +76,7 @@ def test_kept_texts_are_not_cut_again(tmp_path, monkeypatch):
 
 def test_another_version_of_the_analyzer_reads_no_old_terms(tmp_path, monkeypatch):
     tokens_of(TEXTS, "bigram", tmp_path)
-    other = analyzers.Analyzer("bigram", "2", lambda texts: ([text] for text in texts), lambda word: (word,))
+    other = analyzers.Analyzer("bigram", "2", lambda texts: Tokens.number([text] for text in texts))
     monkeypatch.setattr(tokens, "analyzers", lambda name: [other])
     assert as_lists(tokens_of(["손해배상의 범위"], "bigram", tmp_path)) == [["손해배상의 범위"]]
 
