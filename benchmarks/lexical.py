@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from lex_assets.retrieval.elasticsearch import ElasticsearchIndex, GivenTerms, Server
+from lex_assets.retrieval.kiwi import law_abbreviations, legal_words
 from lex_assets.retrieval.lexical import K1, B, LexicalIndex
 from lex_assets.retrieval.types import Hit
 from lex_assets.schemas import content_hash
@@ -123,6 +124,35 @@ def print_quality(shared: Path, kept: Path) -> None:
         print(line, flush=True)
 
 
+def compare_dictionaries(shared: Path) -> None:
+    from lex_assets_tests.retrieval.elasticsearch.analysis import nori_itself
+
+    words = {"none": (), "abbreviations": law_abbreviations(), "legal": legal_words()}
+    for name in ("core", "delegation", "precedent"):
+        one = bench(shared / "bench" / name)
+        chosen = [query for query in one.queries if in_validation(one.group[query])]
+        scores = {label: nori_quality(one, chosen, nori_itself(rules, "discard")) for label, rules in words.items()}
+        print(
+            f"{name}, {len(chosen):,} queries: NDCG@10 " + ", ".join(f"{k} {np.mean(v):.4f}" for k, v in scores.items())
+        )
+        for label in ("abbreviations", "legal"):
+            change = np.subtract(scores[label], scores["none"])
+            print(f"  {label} {np.mean(change):+.4f} ± {1.96 * np.std(change) / len(change) ** 0.5:.4f}", flush=True)
+
+
+def nori_quality(one: Bench, chosen: list[str], cut: Callable[[str], list[str]]) -> list[float]:
+    import bm25s
+
+    names, deep = list(one.documents), 10 + max(len(one.exclude[query]) for query in chosen)
+    index = bm25s.BM25(k1=K1, b=B)
+    index.index([cut(text) for text in one.documents.values()], show_progress=False)
+    found, _ = index.retrieve([cut(one.queries[query]) for query in chosen], k=deep, show_progress=False)
+    ranked = (
+        [names[row] for row in rows if names[row] not in one.exclude[q]] for rows, q in zip(found, chosen, strict=True)
+    )
+    return [ndcg(hits, one.relevant[query]) for hits, query in zip(ranked, chosen, strict=True)]
+
+
 def timed(call: Callable[[], Any]) -> tuple[float, float]:
     """(seconds by the clock, seconds of CPU)."""
     clock, cpu = time.perf_counter(), time.process_time()
@@ -210,7 +240,12 @@ def overlap(theirs: Sequence[Hit], ours: Sequence[Hit]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    modes = {"speed": compare_speed, "analyzers": compare_analyzers, "parity": compare_engines}
+    modes = {
+        "speed": compare_speed,
+        "analyzers": compare_analyzers,
+        "parity": compare_engines,
+        "nori": compare_dictionaries,
+    }
     parser.add_argument("what", choices=modes)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     arguments = parser.parse_args()

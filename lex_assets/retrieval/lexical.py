@@ -38,6 +38,7 @@ class LexicalIndex:
         self.cache_dir = cache_dir
         self._bm25 = bm25
         self._postings = Postings.of(bm25.scores)
+        self._names = np.array(ids, object)
         self._row = {passage_id: row for row, passage_id in enumerate(ids)}
 
     @classmethod
@@ -103,10 +104,11 @@ class LexicalIndex:
 
     def _best(self, scores: np.ndarray, k: int, banned: AbstractSet[str]) -> list[Hit]:
         """The best `k` in `scores`; these are in id order, so ties go by id."""
-        scores[[self._row[passage_id] for passage_id in banned if passage_id in self._row]] = 0
-        rows = np.flatnonzero(scores >= max(_floor(scores, k), LEAST))
+        if banned:
+            scores[[self._row[passage_id] for passage_id in banned if passage_id in self._row]] = 0
+        rows = (scores >= max(_floor(scores, k), LEAST)).nonzero()[0]
         best = rows[np.argsort(-scores[rows], kind="stable")][:k]
-        return [(self.ids[row], score) for row, score in zip(best.tolist(), scores[best].tolist(), strict=True)]
+        return list(zip(self._names[best].tolist(), scores[best].tolist(), strict=True))
 
     def save(self, folder: Path) -> Path:
         """Write the index to `folder`, replacing what is there; complete or not at all."""

@@ -21,7 +21,7 @@ def terms_of(settings, analyzer, text):
     if tokenizer["type"] == "whitespace":
         return text.split()
     rules, mode = tuple(tokenizer.get("user_dictionary_rules", ())), tokenizer.get("decompound_mode", "discard")
-    return _nori_itself(rules, mode)(text) if os.environ.get("LEX_TEST_NORI") else _stand_in(rules, text)
+    return nori_itself(rules, mode)(text) if os.environ.get("LEX_TEST_NORI") else _stand_in(rules, text)
 
 
 def _stand_in(rules, text):
@@ -33,7 +33,7 @@ def _stand_in(rules, text):
 
 
 @lru_cache
-def _nori_itself(rules, mode):
+def nori_itself(rules, mode):
     """The nori of Debian's liblucene8-java in a process of its own: one line in, one out."""
     jars = [
         str(path)
