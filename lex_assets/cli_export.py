@@ -16,7 +16,9 @@ from lex_assets.schemas import LexError
 def export(
     format: Annotated[str, typer.Argument(help="flagembedding, sentence-transformers, lexdpr, reranker, beir, trec")],
     store: Annotated[Path, typer.Option(help="파이프라인의 저장소 · store of the pipeline")],
-    domain: Annotated[str, typer.Option(help="도메인: finance, law, precedent · domain")],
+    domain: Annotated[
+        str, typer.Option(help="도메인: finance, law, precedent, 학습 형식은 all도 · domain, or all for training rows")
+    ],
     out_dir: Annotated[Path, typer.Option("--out", help="결과 폴더 · folder to write")],
     scores: Annotated[
         str, typer.Option(help="flagembedding의 점수: rerank, dense, none · scores to distil from")

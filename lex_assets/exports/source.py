@@ -4,7 +4,7 @@ promotion or test gets into no file that a model is trained on."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from lex_assets.passages.stored import published, read_parquet
 from lex_assets.queries.split import SplitConfig, held_out_families
 from lex_assets.registry.published import published_questions
 from lex_assets.retrieval.search import corpus_texts
-from lex_assets.schemas import PASSAGES, POSITIVES, QUERIES, RUN, LexError, frame_hash
+from lex_assets.schemas import DOMAINS, PASSAGES, POSITIVES, QUERIES, RUN, LexError, frame_hash
 from lex_assets.training.data import data_licences
 from lex_assets.training.files import TrainingTables, store_tables
+
+ALL = "all"
+"""Every domain together, as the name of one."""
 
 SELECTING = ("train", "valid")
 """Sets that training files may hold."""
@@ -99,16 +102,23 @@ class EvaluationSource:
 
 
 def training_source(store: Path, domain: str) -> TrainingSource:
-    """The tables that `domain` is trained on. Raises LexError when mining was not run, or held-back material is in them."""
-    tables = store_tables(store, domain)
+    """The tables that `domain`, or every one with `all`, is trained on. Raises LexError when mining was not run, or held-back
+    material is in them."""
+    domains = DOMAINS if domain == ALL else (domain,)
+    each = [store_tables(store, one) for one in domains]
+    names = [field.name for field in fields(TrainingTables)]
+    tables = TrainingTables(*(pl.concat([getattr(one, name) for one in each]) for name in names))
     held = {name: _table(store, "split", name) for name in ("queries", "settings")}
     require_nothing_held_back(tables, held["queries"], SplitConfig(**held["settings"].row(0, named=True)))
-    scores = _optional(store, f"hard_negative_triplets/{domain}", "positives")
-    return TrainingSource(domain, tables, None if scores is None else POSITIVES.validate(scores))
+    found = [_optional(store, f"hard_negative_triplets/{one}", "positives") for one in domains]
+    scores = [POSITIVES.validate(one) for one in found if one is not None]
+    return TrainingSource(domain, tables, pl.concat(scores) if len(scores) == len(domains) else None)
 
 
 def evaluation_source(store: Path, domain: str, sets: tuple[str, ...] = ("valid", "test")) -> EvaluationSource:
     """The human questions of `domain` in `sets`. Raises LexError, naming the asset to materialize or the set that is empty."""
+    if domain not in DOMAINS:
+        raise LexError(f"domain {domain!r} has no questions of its own to report; choose from {', '.join(DOMAINS)}")
     questions = {name: published_questions(store, domain, query_set=name) for name in sets}
     corpus = PASSAGES.validate(_table(store, "corpus", "passages")).filter(pl.col("domain") == domain)
     run = _optional(store, f"eval_report/{domain}", "run")

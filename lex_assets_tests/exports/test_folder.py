@@ -81,6 +81,8 @@ def test_what_is_not_there_is_named(store, tmp_path) -> None:
     assert "scores 'best' are not known" in refused("export", "flagembedding", *where, "--scores", "best")
     assert "set final is not known" in refused("export", "beir", *where, "--sets", "final")
     assert "law: no human promotion question" in refused("export", "trec", *where, "--sets", "promotion")
+    assert "domain 'all' has no questions of its own" in refused("export", "beir", *where[:3], "all", *where[4:])
+    assert "hard_negative_triplets/finance is not made" in refused("export", "lexdpr", *where[:3], "all", *where[4:])
     assert "hard_negative_triplets/finance is not made" in refused(
         "export", "lexdpr", *where[:3], "finance", *where[4:]
     )

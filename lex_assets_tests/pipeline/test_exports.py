@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from lex_assets.definitions import defs
-from lex_assets.exports.export import EVALUATION, FORMATS
+from lex_assets.exports.export import EVALUATION, FORMATS, export_to
 from lex_assets.queries.split import SplitConfig, held_out_families
+from lex_assets.schemas import DOMAINS
 from lex_assets_tests.pipeline.conftest import World
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -39,3 +41,15 @@ def test_the_job_exports_every_format_and_no_test_material(world: World, domain:
             named = {one for row in rows for key in ("positive_passages", "hard_negatives") for one in row.get(key, ())}
             assert "train" not in path.stem or path.stem.endswith("valid") or not named & held_passages
     assert questions > 100
+
+
+def test_all_domains_together_are_the_reference_projects_corpus(world: World, tmp_path: Path) -> None:
+    out = export_to(tmp_path / "out", "lexdpr", world.store, "all")
+    rows = {name: one["rows"] for name, one in out.manifest["files"].items()}
+    corpus = world.table("corpus", "passages")
+    assert rows["merged_corpus.jsonl"] == corpus.height
+    assert rows["prec_fallback_passages.jsonl"] == corpus.filter(source_type="precedent").height > 0
+    assert rows["law_passages.jsonl"] == corpus.filter(source_type="law").height > 0
+    mined = [world.table("hard_negative_triplets", "triplets", domain).height for domain in DOMAINS]
+    assert rows["pairs_train.jsonl"] == sum(mined)
+    assert export_to(tmp_path / "flag", "flagembedding", world.store, "all").manifest["domain"] == "all"
