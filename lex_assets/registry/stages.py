@@ -22,6 +22,7 @@ from typing import Any
 from lex_assets.schemas import LexError, content_hash
 
 FULL = os.strerror(errno.ENOSPC)
+STAGING = ".lex-staging"
 STALE_STAGING_S = 24 * 3600  # staging folders older than this were left by a killed process
 
 
@@ -86,10 +87,10 @@ def rename_unless_there(staging: Path, target: Path) -> None:
 def _staging(folder: Path, key: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".*"):
+        for left in folder.glob(f".*{STAGING}"):  # nothing else that is hidden: a user may have named this folder
             if time.time() - left.stat().st_mtime > STALE_STAGING_S:
                 shutil.rmtree(left, ignore_errors=True)
-        staging = folder / f".{key}.{uuid.uuid4().hex[:8]}"
+        staging = folder / f".{key}.{uuid.uuid4().hex[:8]}{STAGING}"
         staging.mkdir()
     except OSError as error:
         raise LexError(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -52,3 +53,17 @@ def test_a_full_disk_is_named_whoever_writes(tmp_path: Path) -> None:
     ):
         table.write_parquet("/dev/full")
     assert not list((tmp_path / "stage").iterdir())
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else_that_is_hidden(tmp_path: Path) -> None:
+    """A user may write a result into a folder that holds more, such as the home folder."""
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id").write_text("mine")
+    with appearing(tmp_path / "killed") as staging:
+        (staging.with_name(f".old{staging.suffix}") / "half").mkdir(parents=True)
+    for hidden in tmp_path.glob(".*"):
+        os.utime(hidden, (0, 0))
+    with appearing(tmp_path / "result"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {".ssh", "killed", "result"}
+    assert (tmp_path / ".ssh" / "id").read_text() == "mine"
