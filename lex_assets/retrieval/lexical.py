@@ -25,6 +25,8 @@ K1, B = 1.5, 0.75
 FORMAT = "3"
 AT_ONCE = 250
 """Queries that one thread takes together."""
+THREADS_FROM = 100_000
+"""Passages from which a query takes so long that threads do not wait for each other more than they gain."""
 LEAST = np.nextafter(np.float32(0), np.float32(1))
 """The smallest score above none."""
 
@@ -91,7 +93,8 @@ class LexicalIndex:
             scored = zip(self._postings.score(asked.rows(np.array(some)), add), some, strict=True)
             return [self._best(scores, k, banned[n]) for scores, n in scored]
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        threads = len(os.sched_getaffinity(0)) if len(self.ids) >= THREADS_FROM else 1
+        with ThreadPoolExecutor(threads) as pool:
             return [hits for found in pool.map(part, range(0, len(asked), AT_ONCE)) for hits in found]
 
     def _known(self, tokens: Tokens) -> Tokens:
