@@ -221,6 +221,7 @@ def search(
     top_k: Annotated[int, typer.Option(min=1, help="질의당 결과 수 · results per query")] = 100,
     rerank_depth: Annotated[int, typer.Option(min=1, help="재순위할 후보 수 · candidates to rerank")] = 50,
     weight: Annotated[float, typer.Option(min=0, max=1, help="hybrid에서 dense의 몫 · share of dense in hybrid")] = 0.5,
+    fusion: Annotated[str, typer.Option(help="hybrid의 결합: minmax, zscore, rrf · how hybrid fuses")] = "minmax",
     engine: Engine = "embedded",
     analyzer: Annotated[
         str, typer.Option(help="bigram(기본), kiwi, kiwi-legal, +로 이음 · of keyword search, joined by +")
@@ -246,7 +247,7 @@ def search(
     encoder = _encoder(retriever, adapter, device) if mode is not Mode.lexical else None
     exclude = {row["query_id"]: set(row["exclude"]) for row in asked.iter_rows(named=True)}
     keywords = keyword_index(table, engine, cache, analyzer) if mode is not Mode.dense else None
-    run = Searcher(table, encoder, keywords, cache).search(longer, mode.value, top_k, exclude, weight)
+    run = Searcher(table, encoder, keywords, cache).search(longer, mode.value, top_k, exclude, weight, fusion)
     if reranker or reranker_adapter:
         from lex_assets.models.reranker import Reranker
 

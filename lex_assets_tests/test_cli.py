@@ -168,6 +168,15 @@ def test_dense_and_hybrid_search_answer_every_query(
     assert [query for query, _ in found] == ["2", "2", "q1", "q1"]
 
 
+def test_a_hybrid_may_go_by_ranks(files: dict[str, Path], tiny_retriever: Path) -> None:  # noqa: F811
+    options = ("--mode", "hybrid", "--retriever", tiny_retriever, "--fusion")
+    found = search(files, *options, "rrf")
+    scores = [float(line.split()[4]) for line in files["out"].read_text("utf-8").splitlines()]
+    assert found and max(scores) <= 1 / 61 + 1e-9
+    paths = [part for name, path in files.items() for part in (f"--{name}", path)]
+    assert "fusion borda is not known; use one of minmax, zscore, rrf" in refused("search", *paths, *options, "borda")
+
+
 @pytest.mark.parametrize("kind", ["query", "passage"])
 @pytest.mark.parametrize("layout", ["npz", "npy"])
 def test_embeddings_are_read_without_pickle(
