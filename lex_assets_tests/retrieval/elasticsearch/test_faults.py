@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from lex_assets.schemas import LexError
@@ -95,6 +99,24 @@ def test_a_server_lost_in_the_middle_is_an_error_and_the_alias_answers_when_it_i
     assert ids_of(good.search(["과실상계"], 1)) == [["p3"]]
     again = place.build(["a"], ["가"])
     assert place.behind() == [again.index]
+
+
+BUILD = """
+import sys
+from lex_assets.retrieval.elasticsearch import ElasticsearchIndex, Server
+ElasticsearchIndex.build(Server.from_environment().connect(), sys.argv[1], ["a"], ["소멸"])
+"""
+
+
+def test_a_build_that_is_killed_leaves_the_alias_and_the_next_one_is_whole(place):
+    good = place.build()
+    place.front.before["/_bulk"] = lambda: child.kill()
+    child = subprocess.Popen([sys.executable, "-c", BUILD, place.alias])
+    assert child.wait(timeout=120) == -signal.SIGKILL
+    assert place.behind() == [good.index] and under_way(place) != good.index
+    assert ids_of(good.search(["과실상계"], 1)) == [["p3"]]
+    again = place.build(["a"], ["소멸"])
+    assert place.behind() == [again.index] and ids_of(again.search(["소멸"], 1)) == [["a"]]
 
 
 def test_no_server_is_an_error_not_an_empty_answer(place, monkeypatch):
