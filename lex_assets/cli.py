@@ -23,6 +23,7 @@ from lex_assets.cli_choosing import ablation, grid
 from lex_assets.cli_evaluation import champion, compare, evaluate, leaderboard
 from lex_assets.cli_export import export
 from lex_assets.cli_judging import judge
+from lex_assets.cli_mining import mine
 from lex_assets.cli_options import Engine, keyword_index
 from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
 from lex_assets.cli_training import merge, models, prepare, train
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(train, name="train")
-for command in (questions, prepare, merge, models, export):
+for command in (questions, prepare, merge, models, export, mine):
     app.command()(command)
 for command in (evaluate, compare, leaderboard, grid, ablation):
     app.command()(command)

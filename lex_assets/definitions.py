@@ -15,6 +15,7 @@ from lex_assets.assets import (
     promote,
     quality,
     questions,
+    rounds,
 )
 from lex_assets.checks import ALL_CHECKS
 from lex_assets.io_managers.parquet import ParquetIOManager
@@ -27,7 +28,7 @@ from lex_assets.resources.raw import RawDocumentsResource
 from lex_assets.resources.store import StoreResource
 from lex_assets.retrieval.engine import LexicalConfig
 from lex_assets.schedules import weekly_remine
-from lex_assets.sensors import automation, run_failure_alert
+from lex_assets.sensors import automation, corpus_change, run_failure_alert
 
 
 def resources() -> dict[str, object]:
@@ -56,12 +57,12 @@ def defs() -> dg.Definitions:
     """Assets, checks, jobs, the schedule and the sensors of lex_assets."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules(
-            [ingest, assemble, questions, quality, mining, adapters, evaluate, promote, ablation, exports]
+            [ingest, assemble, questions, quality, mining, adapters, evaluate, promote, rounds, ablation, exports]
         ),
         asset_checks=ALL_CHECKS,
         jobs=ALL_JOBS,
         schedules=[weekly_remine],
-        sensors=[run_failure_alert, automation],
+        sensors=[run_failure_alert, automation, corpus_change],
         resources=resources(),
         executor=dg.in_process_executor,  # a step in a process of its own would import the model libraries again
     )

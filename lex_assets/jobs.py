@@ -8,7 +8,14 @@ new documents change: mining → training → report → champion; it touches ne
 
 import dagster as dg
 
-TRAINED = ("hard_negative_triplets", "retriever_adapter", "reranker_adapter", "eval_report", "champion")
+TRAINED = (
+    "hard_negative_triplets",
+    "retriever_adapter",
+    "reranker_adapter",
+    "eval_report",
+    "champion",
+    "mining_rounds",
+)
 
 ingest_job = dg.define_asset_job(
     "ingest",

@@ -17,20 +17,22 @@ from lex_assets.assets.describe import data_version, markdown_table, stage_metad
 from lex_assets.assets.progress import staged_progress_log
 from lex_assets.evaluation.mining import examples, mining_plots, mining_tables
 from lex_assets.mining.config import MiningConfig
+from lex_assets.mining.stored import MINED_TABLES, REPORT_FILE
 from lex_assets.partitions import domain_partitions
 from lex_assets.queries.quality import MEASURES, require_within_bounds
 from lex_assets.queries.split import held_out_families
 from lex_assets.registry.candidate import Registry
+from lex_assets.registry.rounds import Round
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
-from lex_assets.schemas import CITATIONS, DOMAINS, QRELS, QUERIES, TRIPLETS, content_hash, frame_hash
+from lex_assets.retrieval.dense_config import DenseConfig
+from lex_assets.schemas import CITATIONS, DOMAINS, QRELS, QUERIES, TRIPLETS, LexError, content_hash, frame_hash
 
-MiningRun = run_config(MiningConfig)
-MINED = ("triplets", "candidates", "qrels", "positives")
-"""Tables of the asset, each in a file of its own."""
+CODE_VERSION, STAGE = "4", "hard_negative_triplets"
+MiningRun = run_config(MiningConfig, DenseConfig)
 
 
 @dg.observable_source_asset(
@@ -49,7 +51,7 @@ def mining_version(registry: Registry, domain: str, models: BaseModelsResource) 
     return content_hash(*models.identities().values(), registry.champions.data_version(domain))[:16]
 
 
-@stage_asset(group="train", kinds={"torch"}, code_version="3", gpu=True, deps=[mining_model])
+@stage_asset(group="train", kinds={"torch"}, code_version=CODE_VERSION, gpu=True, deps=[mining_model])
 def hard_negative_triplets(
     context: dg.AssetExecutionContext,
     config: MiningRun,
@@ -72,6 +74,7 @@ def hard_negative_triplets(
     citations = CITATIONS.validate(citation_graph["citations"].collect())
     held_out = held_out_families(passages, split_settings(split))
     registry = Registry(store.registry)
+    data = frame_hash(queries, qrels, passages)
     inputs = {
         "held_out": ",".join(sorted(held_out)),
         "queries": frame_hash(queries, qrels),
@@ -81,7 +84,12 @@ def hard_negative_triplets(
         "lexical": lexical.version(),
     }
 
+    question = stage_key(CODE_VERSION, settings.model_dump(), inputs)
+    before = registry.rounds.before(context.partition_key, question) if settings.keep_share else None
+    old = previous_triplets(store, before)
+
     def compute(folder: Path) -> None:
+        from lex_assets.mining.stored import write_mined
         from lex_assets.mining.with_models import mine_with_models
 
         progress = staged_progress_log(context.log)
@@ -91,15 +99,20 @@ def hard_negative_triplets(
             mined = mine_with_models(
                 queries, qrels, passages, retriever, reranker, settings,
                 citations=citations, cache_dir=store.embeddings, progress=progress,
-                lexical=index, held_out_families=held_out,
+                lexical=index, held_out_families=held_out, dense_config=core_settings(config, DenseConfig),
             )  # fmt: skip
-        for name in MINED:
-            getattr(mined, name).write_parquet(folder / f"{name}.parquet")
-        (folder / "report.json").write_text(json.dumps(mined.report, ensure_ascii=False), "utf-8")
+        if old is not None:
+            from lex_assets.mining.previous import with_previous
 
-    stage = run_stage(store.stages, "hard_negative_triplets", stage_key("3", settings.model_dump(), inputs), compute)
-    tables = {name: pl.read_parquet(stage.path / f"{name}.parquet") for name in MINED}
-    tables["report"] = pl.DataFrame({"path": [str((stage.path / "report.json").relative_to(store.path))]})
+            mined = with_previous(mined, old, queries, passages, settings, held_out)
+        write_mined(mined, folder)
+
+    key = stage_key(CODE_VERSION, settings.model_dump(), inputs | {"previous": before.mined if before else ""})
+    stage = run_stage(store.stages, STAGE, key, compute)
+    tables = {name: pl.read_parquet(stage.path / f"{name}.parquet") for name in MINED_TABLES}
+    tables["report"] = pl.DataFrame({"path": [str((stage.path / REPORT_FILE).relative_to(store.path))]})
+    mined_by = {"question": question, "mined": key, "mining_model": inputs["mining_model"], "data": data}
+    tables["round"] = pl.DataFrame([mined_by])
     report = mining_report(tables["report"], store)
     return dg.MaterializeResult(
         value=tables,
@@ -108,6 +121,16 @@ def hard_negative_triplets(
         | stage_metadata(stage, store.path)
         | _audit(report),
     )
+
+
+def previous_triplets(store: StoreResource, before: Round | None) -> pl.DataFrame | None:
+    """The triplets of the round before. Raises LexError when they are gone."""
+    if before is None:
+        return None
+    path = store.stages / STAGE / before.mined / "triplets.parquet"
+    if not path.is_file():
+        raise LexError(f"{path}: the negatives of round {before.number} are gone; restore them, or set keep_share to 0")
+    return TRIPLETS.validate(pl.read_parquet(path))
 
 
 def mining_report(location: pl.DataFrame, store: StoreResource) -> dict[str, Any]:

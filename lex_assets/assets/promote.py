@@ -63,10 +63,11 @@ def _champion_result(registry: Registry, candidate: Candidate, decision: Decisio
         "version": registry.champions.version(domain),
         "candidate_promoted": decision is not None and decision.promoted,
         "summary": decision.summary() if decision else UNDECIDED,
+        "failed": [reason.code for reason in decision.failures] if decision else [],
     }
     conditions = dg.MetadataValue.md(decision.markdown()) if decision else UNDECIDED
     return dg.MaterializeResult(
-        value={"champion": pl.DataFrame([row])},
+        value={"champion": pl.DataFrame([row], schema_overrides={"failed": pl.List(pl.String)})},
         data_version=dg.DataVersion(row["in_use"]),
         metadata={
             "판정 · decision": row["summary"],

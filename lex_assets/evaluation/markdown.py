@@ -17,6 +17,7 @@ from lex_assets.evaluation.labels import (
     both,
     label,
 )
+from lex_assets.evaluation.mining import examples, mining_plots, mining_tables
 from lex_assets.evaluation.render import plots
 from lex_assets.evaluation.slices import SLICE_LABELS
 from lex_assets.plots import svg_data_uri_markdown
@@ -220,6 +221,13 @@ def _regime(row: Mapping[str, Any]) -> str:
 
 def _system(name: str) -> str:
     return both(label(SYSTEM_LABELS, name))
+
+
+def mining_audit(report: Mapping[str, Any]) -> str:
+    """The audit of hard-negative mining as one Markdown page: tables, plots as embedded images, examples to read."""
+    parts = [f"## {title}\n\n" + "\n".join(table(*found)) for title, found in mining_tables(report).items()]
+    parts += [f"### {title}\n\n{svg_data_uri_markdown(svg, title)}" for title, svg in mining_plots(report)]
+    return "\n\n".join(["# 오답 채굴 · hard negatives", *parts, "## 예시 · examples", examples(report)]) + "\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

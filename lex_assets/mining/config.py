@@ -47,6 +47,12 @@ class MiningConfig(BaseModel):
     random: int = Field(
         default=0, ge=0, description="무작위 음성 수. Negatives per query drawn from outside the pools."
     )
+    keep_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="지난 라운드 오답의 몫. Share of the negatives that re-mining takes from the round before; 0 keeps none.",
+    )
     dense_reference: Literal["lowest", "highest", "none"] = Field(
         default="highest",
         description="밀집 임계값 기준 정답. Which positive article of a query sets the cosine threshold; `none` sets "

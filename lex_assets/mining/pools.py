@@ -15,6 +15,7 @@ import polars as pl
 
 from lex_assets.mining.config import MiningConfig
 from lex_assets.retrieval.dense import DenseIndex
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.embedding_cache import cached_encode
 from lex_assets.retrieval.types import Encoder, Hits, LexicalSearch
 from lex_assets.schemas import LexError, search_text
@@ -40,11 +41,19 @@ class DenseSearch:
 
     @classmethod
     def encode(
-        cls, encoder: Encoder, queries: pl.DataFrame, corpus: pl.DataFrame, cache_dir: Path | None = None
+        cls,
+        encoder: Encoder,
+        queries: pl.DataFrame,
+        corpus: pl.DataFrame,
+        cache_dir: Path | None = None,
+        config: DenseConfig | None = None,
     ) -> DenseSearch:
         """Encode both tables (what `cache_dir` holds is not encoded again) and index the passages."""
         texts = [search_text(c, t) for c, t in corpus.select("context", "text").iter_rows()]
-        index = DenseIndex.encode(encoder, corpus["passage_id"].to_list(), texts, cache_dir)
+        config = config or DenseConfig()
+        index = DenseIndex.encode(
+            encoder, corpus["passage_id"].to_list(), texts, cache_dir, config.devices, config.memory_mib
+        )
         questions = cached_encode(encoder, "query", queries["text"].to_list(), cache_dir)
         return cls(index, queries["query_id"].to_list(), questions)
 

@@ -15,6 +15,7 @@ from lex_assets.mining.mine import Mined, citation_neighbours, mine_hard_negativ
 from lex_assets.mining.pools import DenseSearch
 from lex_assets.mining.scoring import Progress
 from lex_assets.mining.select import Judge
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.score_cache import with_score_cache
 from lex_assets.retrieval.search import corpus_texts
@@ -35,16 +36,18 @@ def mine_with_models(
     lexical: LexicalSearch | None = None,
     held_out_families: Set[str] = frozenset(),
     judge: Judge | None = None,
+    dense_config: DenseConfig | None = None,
 ) -> Mined:
     """`mine_hard_negatives` with BM25 and `encoder`; `citations` link the cited neighbours.
 
     lexical: an index over `corpus` to use instead of an embedded one that is built here · held_out_families: law families
-    that the unseen-law regime keeps out of training, as negatives too · judge: see `select`.
+    that the unseen-law regime keeps out of training, as negatives too · judge: see `select` · dense_config:
+    devices and memory of the dense search.
     """
     if lexical is None:
         texts = corpus_texts(corpus)
         lexical = LexicalIndex.build(list(texts), list(texts.values()))
-    dense = DenseSearch.encode(encoder, queries, corpus, cache_dir)
+    dense = DenseSearch.encode(encoder, queries, corpus, cache_dir, dense_config)
     neighbours = {} if citations is None else citation_neighbours(citations, corpus)
     return mine_hard_negatives(
         queries,

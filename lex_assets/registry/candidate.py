@@ -24,6 +24,7 @@ from lex_assets.registry.adapters import AdapterStore, folder_hash
 from lex_assets.registry.champion import Champion, ChampionRegistry, Manifest
 from lex_assets.registry.code import code_hash
 from lex_assets.registry.promotion import Decision, GateConfig, gate
+from lex_assets.registry.rounds import Rounds
 from lex_assets.registry.rule import GateRules, Rule, under
 from lex_assets.schemas import REGIMES, LexError, frame_hash
 
@@ -105,6 +106,7 @@ class Registry:
         self.champions = ChampionRegistry(root / "champions")
         self.adapters = AdapterStore(root / "adapters")
         self.rules = GateRules(root / "gates")
+        self.rounds = Rounds(root / "rounds")
 
     def champion_folders(self, domain: str) -> tuple[Path | None, Path | None] | None:
         """Adapter folders (retriever, reranker) of the current champion; None while the base is in use."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -75,6 +75,7 @@ class RerankerRecipe(Recipe):
 
 
 AnyRecipe = RetrieverRecipe | RerankerRecipe
+S = TypeVar("S", bound=BaseModel)
 RECIPES: dict[str, type[AnyRecipe]] = {"retriever": RetrieverRecipe, "reranker": RerankerRecipe}
 _OPS = {"passages": "passages", "questions": "synthetic_qa", "mining": "hard_negative_triplets"}
 
@@ -91,9 +92,21 @@ def load_recipe(kind: str, path: Path | None, overrides: Sequence[str] = ()) -> 
         raise LexError(
             f"{where}: a recipe of a {values['kind']}, not of a {kind}; run: lex-assets train {values['kind']}"
         )
+    return _overridden(RECIPES[kind], values, overrides, where)
+
+
+def load_settings(settings: type[S], path: Path | None, overrides: Sequence[str] = ()) -> S:
+    """`settings` as a YAML file says (the defaults without one) with `overrides` like `hard=5` applied.
+
+    Raises LexError as `load_recipe` does."""
+    values = {} if path is None else read_yaml(path)
+    return _overridden(settings, values, overrides, f"{path}" if path else "settings")
+
+
+def _overridden(settings: type[S], values: dict[str, Any], overrides: Sequence[str], where: str) -> S:
     for override in overrides:
-        _apply(values, override, list(names(RECIPES[kind])))
-    return checked(RECIPES[kind], values, where)
+        _apply(values, override, list(names(settings)))
+    return checked(settings, values, where)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

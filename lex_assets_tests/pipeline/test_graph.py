@@ -120,6 +120,14 @@ def test_the_leaderboard_has_every_report_and_a_page(world: World) -> None:
     assert page.count("<section>") == table["test_hash"].n_unique()
 
 
+def test_the_round_of_mining_is_recorded_and_shown(world: World) -> None:
+    rounds, mined = world.table("mining_rounds", "rounds", "law"), world.table("hard_negative_triplets", "round", "law")
+    assert rounds["number"].to_list() == [1] and rounds["mined"].to_list() == mined["mined"].to_list()
+    shown = world.metadata("mining_rounds", "law")
+    assert "<svg" in str(shown["그림 · plot"]) or "data:image/svg" in str(shown["그림 · plot"])
+    assert "go on" in str(shown["다음 · next"]) or "stop" in str(shown["다음 · next"])
+
+
 def test_an_unchanged_rerun_reuses_every_expensive_stage(world: World) -> None:
     def versions() -> dict[str, str]:
         return {
