@@ -14,9 +14,11 @@ import polars as pl
 from lex_assets.assets.assemble import domain_passages, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import data_version, markdown_table, stage_metadata, table_metadata, titled_plots
-from lex_assets.assets.progress import staged_progress_log
+from lex_assets.assets.progress import spending_log, staged_progress_log
 from lex_assets.evaluation.mining import examples, mining_plots, mining_tables
-from lex_assets.mining.config import MiningConfig
+from lex_assets.llm.budget import Meter
+from lex_assets.mining.config import JudgeConfig, MiningConfig
+from lex_assets.mining.llm_judge import LlmRelevanceJudge
 from lex_assets.mining.stored import MINED_TABLES, REPORT_FILE
 from lex_assets.partitions import domain_partitions
 from lex_assets.queries.quality import MEASURES, require_within_bounds
@@ -26,13 +28,14 @@ from lex_assets.registry.rounds import Round
 from lex_assets.registry.stages import run_stage, stage_key
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
+from lex_assets.resources.llm import LlmResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
 from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.schemas import CITATIONS, DOMAINS, QRELS, QUERIES, TRIPLETS, LexError, content_hash, frame_hash
 
 CODE_VERSION, STAGE = "4", "hard_negative_triplets"
-MiningRun = run_config(MiningConfig, DenseConfig)
+MiningRun = run_config(MiningConfig, DenseConfig, JudgeConfig)
 
 
 @dg.observable_source_asset(
@@ -59,6 +62,7 @@ def hard_negative_triplets(
     models: BaseModelsResource,
     gpu: GpuResource,
     lexical: LexicalSearchResource,
+    llm: LlmResource,
     training_queries: dict[str, Any],
     corpus: dict[str, Any],
     citation_graph: dict[str, Any],
@@ -74,6 +78,8 @@ def hard_negative_triplets(
     citations = CITATIONS.validate(citation_graph["citations"].collect())
     held_out = held_out_families(passages, split_settings(split))
     registry = Registry(store.registry)
+    meter = llm.meter()
+    judge = _judge(core_settings(config, JudgeConfig), llm, meter, context)
     data = frame_hash(queries, qrels, passages)
     inputs = {
         "held_out": ",".join(sorted(held_out)),
@@ -82,6 +88,7 @@ def hard_negative_triplets(
         "citations": frame_hash(citations),
         "mining_model": mining_version(registry, context.partition_key, models),
         "lexical": lexical.version(),
+        "judge": judge.version() if judge else "",
     }
 
     question = stage_key(CODE_VERSION, settings.model_dump(), inputs)
@@ -99,7 +106,7 @@ def hard_negative_triplets(
             mined = mine_with_models(
                 queries, qrels, passages, retriever, reranker, settings,
                 citations=citations, cache_dir=store.embeddings, progress=progress,
-                lexical=index, held_out_families=held_out, dense_config=core_settings(config, DenseConfig),
+                lexical=index, held_out_families=held_out, dense_config=core_settings(config, DenseConfig), judge=judge,
             )  # fmt: skip
         if old is not None:
             from lex_assets.mining.previous import with_previous
@@ -119,8 +126,18 @@ def hard_negative_triplets(
         data_version=data_version(tables),
         metadata=table_metadata(TRIPLETS, tables["triplets"], partitioned=True)
         | stage_metadata(stage, store.path)
+        | ({"판정 비용 · judging": str(meter.usage)} if judge else {})
         | _audit(report),
     )
+
+
+def _judge(
+    config: JudgeConfig, llm: LlmResource, meter: Meter, context: dg.AssetExecutionContext
+) -> LlmRelevanceJudge | None:
+    """Who reads the chosen negatives; None when nobody is to."""
+    if config.judge == "none":
+        return None
+    return LlmRelevanceJudge(llm.judging(meter), spending_log(context.log, "오답 판정 · judging negatives"))
 
 
 def previous_triplets(store: StoreResource, before: Round | None) -> pl.DataFrame | None:

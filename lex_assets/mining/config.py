@@ -128,3 +128,15 @@ class MiningConfig(BaseModel):
         if not self.wanted or not (self.pool_lexical or self.pool_dense):
             raise ValueError("mining asks for no negatives: raise hard, mid or random, and pool_lexical or pool_dense")
         return self
+
+
+class JudgeConfig(BaseModel):
+    """Whether somebody reads what would become a negative."""
+
+    model_config = ConfigDict(frozen=True)
+
+    judge: Literal["none", "llm"] = Field(
+        default="none",
+        description="고른 오답을 읽는 판정자: none 또는 llm(자원 llm의 검수 모델). A judge of the chosen negatives: a full answer becomes "
+        "a positive, half an answer is dropped. llm asks the judging model of the resource llm, within its budget.",
+    )

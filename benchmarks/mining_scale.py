@@ -1,0 +1,98 @@
+"""Cost of mining against the size of the corpus: `python -m benchmarks.mining_scale --shared ../shared`
+
+The articles of `bench/core`, cut to `--characters` and repeated with a number in front until there are as many as asked for, so
+that no two are equal; a sample of training questions; the built-in retriever, no reranker (its cost depends on the questions,
+not on the corpus), one thread. Every size runs in a process of its own, from an empty cache, with `--memory-mib` for the dense
+search. Encoding, indexing, search and the rest are timed together.
+
+Expected: CPU seconds per 1,000 passages stay the same (linear), and what memory grows by is the texts and keyword index, not
+the vectors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+
+SIZES = (10_000, 30_000, 100_000, 300_000)
+
+
+def one(shared: Path, size: int, queries: int, characters: int, memory_mib: int) -> None:
+    """Mine over `size` passages and print what it took."""
+    import polars as pl
+
+    from benchmarks.core_tables import load
+    from lex_assets.mining.config import MiningConfig
+    from lex_assets.mining.with_models import mine_with_models
+    from lex_assets.models.bi_encoder import BiEncoder
+    from lex_assets.models.presets import BUILTIN
+    from lex_assets.retrieval.dense_config import DenseConfig
+
+    tables = load(shared)
+    asked = tables.asked("train").sort("query_id").sample(queries, seed=1)
+    qrels = tables.qrels.join(asked, on="query_id", how="semi")
+    corpus = tables.corpus.with_columns(context=pl.lit(""), text=pl.col("text").str.slice(0, characters))
+    copies = [
+        corpus.with_columns(
+            passage_id=pl.col("passage_id") + f"_{n}" if n else "passage_id",
+            parent_id=pl.col("parent_id") + f"_{n}" if n else "parent_id",
+            text=pl.format("{} {}", pl.lit(str(n)), "text"),
+            content_hash=pl.lit(""),
+            equivalence_id=pl.lit(""),
+        )
+        for n in range(-(-size // len(corpus)))
+    ]
+    grown = pl.concat(copies).head(max(size, len(corpus)))
+    encoder, began = BiEncoder(BUILTIN), time.process_time()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with TemporaryDirectory() as folder:
+        mined = mine_with_models(
+            asked, qrels, grown, encoder, None, MiningConfig(examples=0), cache_dir=Path(folder),
+            dense_config=DenseConfig(memory_mib=memory_mib),
+        )  # fmt: skip
+    spent, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"{len(grown):9,} passages{spent:9.1f} cpu-s{1000 * spent / len(grown):8.2f} cpu-s per 1,000   peak {peak / 1024:7,.0f} MiB "
+        f"({(peak - before) / 1024:+,.0f} by mining)   {mined.report['negatives']:,} negatives",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--queries", type=int, default=50)
+    parser.add_argument("--characters", type=int, default=40)
+    parser.add_argument("--memory-mib", type=int, default=64)
+    parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    given = (options.queries, options.characters, options.memory_mib)
+    if options.only:
+        one(options.shared, options.only, *given)
+        return
+    for size in options.sizes:
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.mining_scale",
+            "--only",
+            str(size),
+            "--shared",
+            str(options.shared),
+        ]
+        names = ("--queries", "--characters", "--memory-mib")
+        pairs = [part for name, value in zip(names, given, strict=True) for part in (name, str(value))]
+        subprocess.run([*command, *pairs], check=True)
+
+
+if __name__ == "__main__":
+    main()
