@@ -5,7 +5,8 @@ articles get another sentence, and round 2 mines (a) with the same models, (b) w
 adapter, and the same reranker. Counted: texts that were encoded and pairs that were scored, at the models.
 
 Expected: (a) at most 5 % of round 1's texts and pairs; (b) every text encoded again, and only pairs scored that round 1 did
-not score.
+not score. Seen (`--queries 60 --passages 1000`, a busy machine): round 1 2,563 texts and 1,797 pairs in 19.2 CPU seconds; (a) 11
+texts (0.4 %) and 11 pairs (0.6 %) in 1.0; (b) 2,564 texts and 516 new pairs (29 %), none of them scored before, in 12.7.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Every round trains from the base; what one hands to the next is the mining model
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,11 @@ class Rounds:
         return history[-1].stop if history else ""
 
     def record(self, domain: str, one: Round, config: RoundsConfig) -> list[Round]:
-        """The history with `one`; a repetition of the last round takes its place."""
+        """The history with `one`; a repetition of the last round takes its place and keeps its time."""
         with self._files.locked(domain):
             history = self.history(domain)
             if history and (history[-1].mined, history[-1].adapter) == (one.mined, one.adapter):
-                history.pop()
+                one = replace(one, at=history.pop().at)
             history.append(_numbered(one, history, config))
             self._files.write(domain, {"domain": domain, "rounds": [asdict(each) for each in history]})
         return history

@@ -47,7 +47,9 @@ def test_other_documents_are_not_compared_and_start_anew(tmp_path: Path) -> None
 def test_a_repeated_round_is_recorded_once_and_starts_from_the_same_negatives(tmp_path: Path) -> None:
     rounds = Rounds(tmp_path)
     assert rounds.before("law", "q1") is None
-    for question in ("q1", "q1", "q2", "q2"):
+    first = rounds.record("law", round_of(question="q1", mined="m-q1", at="2026-01-05T03:00:00"), RoundsConfig())
+    assert rounds.record("law", round_of(question="q1", mined="m-q1"), RoundsConfig()) == first
+    for question in ("q1", "q2", "q2"):
         history = rounds.record("law", round_of(question=question, mined=f"m-{question}"), RoundsConfig())
     assert [one.mined for one in history] == ["m-q1", "m-q2"] and [one.number for one in history] == [1, 2]
     assert rounds.before("law", "q1") is None
