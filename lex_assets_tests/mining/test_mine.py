@@ -274,3 +274,14 @@ def test_mining_with_models_encodes_once(queries, qrels, corpus, tmp_path) -> No
     assert encoder.encoded == len(corpus) + len(queries)
     assert frame_hash(first.triplets) == frame_hash(second.triplets)
     assert set(first.candidates["pool"]) <= {"lexical", "dense", "lexical+dense"}
+
+
+def test_a_corpus_of_one_passage_is_an_error_and_a_search_without_hits_leaves_a_reason(queries, qrels, corpus) -> None:
+    alone = corpus.filter(passage_id=paragraph(1, 1))
+    only = TableSearch({text: {paragraph(1, 1): 1.0} for text in queries["text"]})
+    with pytest.raises(LexError, match=r"no candidate became a negative \(positive 1\); enlarge the corpus"):
+        mine(queries, qrels, alone, only)
+    found = {text: {paragraph(8, 1): 1.0} if text.startswith("Q1") else {} for text in queries["text"]}
+    mined = mine(queries, qrels, corpus, TableSearch(found), pool_sibling=0, pool_same_title=0, hard=1, mid=0)
+    reasons = dict(mined.triplets.select("query_id", "fill_reason").iter_rows())
+    assert reasons == {"Q1": None} | dict.fromkeys(("Q2", "Q3", "Q4"), "no_candidates")
