@@ -90,7 +90,6 @@ def hard_negative_triplets(
         "lexical": lexical.version(),
         "judge": judge.version() if judge else "",
     }
-
     question = stage_key(CODE_VERSION, settings.model_dump(), inputs)
     before = registry.rounds.before(context.partition_key, question) if settings.keep_share else None
     old = previous_triplets(store, before)
