@@ -22,24 +22,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from issue_articles import UNSEEN_LAW, load, ndcg_at_10, read_lines, read_qrels
+from issue_articles import UNSEEN_LAW, IssueArticles, Question, load, ndcg_at_10, read_lines, read_qrels
 from train_builtin import load_material
 
 from lex_assets.evaluation.significance import bootstrap_interval
 from lex_assets.models.bi_encoder import BiEncoder
 from lex_assets.queries.split import SplitConfig, split_set
 from lex_assets.retrieval.dense import DenseIndex
-from lex_assets.retrieval.known import nearness, popularity, votes
+from lex_assets.retrieval.known import KnownQuestions, Likenesses, popularity
 from lex_assets.retrieval.learned import Signal, candidates, learn_ranking
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.named import NamedLaws, in_named_laws
 from lex_assets.retrieval.types import Hits, ranked
-from lex_assets.schemas import search_text
+from lex_assets.schemas import content_hash, search_text
 
 QUOTED = re.compile(r'["“]([^"”]{4,80})["”]')
 DEPTH = 200
 UNSEEN_LAW_IMPORTANCE = 10.0
 """Weight of a validation question on an unseen law: there are fifteen times fewer of them."""
+WORDING_STEP = 3
+"""Every third training question is enough for the few weights over words."""
 Gold = Sequence[frozenset[str] | set[str]]
 
 
@@ -83,92 +85,156 @@ def show(task: str, systems: Mapping[str, np.ndarray], groups: Sequence[str]) ->
 # ------------------------------------------------------------------------------------------------------------- articles
 
 
-def articles(shared: Path, groups: Mapping[str, str], encoder: BiEncoder) -> None:
-    """Issue → articles, both regimes from one ranking."""
+class Wording:
+    """Systems that go by words alone, and one ranking learnt over them from training questions. It knows nothing of single
+    articles, so that it holds on laws that no question was asked about."""
+
+    def __init__(self, bench: IssueArticles) -> None:
+        self.ids = [article.id for article in bench.articles]
+        self.articles = LexicalIndex.build(self.ids, [article.searched for article in bench.articles])
+        self.titles = LexicalIndex.build(self.ids, [article.title or article.law for article in bench.articles])
+        self.of_law: dict[str, list[str]] = defaultdict(list)
+        for article in bench.articles:
+            self.of_law[article.law].append(article.id)
+        self.names = NamedLaws(self.of_law)
+
+    def signals(self, texts: Sequence[str]) -> Signals:
+        """context: whether a question names a law."""
+        bm25, named = self.articles.search(texts, DEPTH), [self.names.in_text(text) for text in texts]
+        title = per_character(self.titles.search(texts, DEPTH), texts)
+        return Signals(
+            {
+                "bm25": Signal(per_character(bm25, texts)),
+                "title": Signal(title, missing=0.0),
+                "named_law": Signal(in_named_laws(named, self.of_law, bm25), missing=0.0),
+            },
+            np.array([[float(bool(laws))] for laws in named]),
+        )
+
+    def ranking(self, train: Sequence[Question], asked: Signals) -> Hits:
+        """Of the questions `asked`, by weights learnt on `train`."""
+        known = self.signals([question.text for question in train])
+        found = candidates(known.by_name, known.context)
+        learnt = learn_ranking(list(known.by_name), found, [question.gold for question in train])
+        return learnt.rank(candidates(asked.by_name, asked.context))
+
+
+def articles(shared: Path, groups: Mapping[str, str], encoder: BiEncoder, on: str) -> None:
+    """Issue → articles, both regimes from one ranking; on validation questions by three folds."""
     bench = load(shared / "bench" / "wide", groups)
-    train, asked = bench.asked("train"), bench.asked("valid", "test")
-    texts, ids = [question.text for question in asked], [article.id for article in bench.articles]
-    bm25 = LexicalIndex.build(ids, [article.searched for article in bench.articles]).search(texts, DEPTH)
-    title = LexicalIndex.build(ids, [article.title or article.law for article in bench.articles]).search(texts, DEPTH)
-    vectors = encoder.encode_queries(texts)
-    dense = DenseIndex(ids, encoder.encode_passages([article.searched for article in bench.articles])).search(
-        vectors, DEPTH
-    )
-    answers = {question.id: question.gold for question in train}
-    known_texts = [question.text for question in train]
-    near = DenseIndex(list(answers), encoder.encode_queries(known_texts)).search(vectors, 30)
-    alike = per_character(LexicalIndex.build(list(answers), known_texts).search(texts, 30), texts)
-    of_law: dict[str, list[str]] = defaultdict(list)
-    for article in bench.articles:
-        of_law[article.law].append(article.id)
-    names = NamedLaws(of_law)
-    named = [names.in_text(text) for text in texts]
-    prior = list(popularity(answers).items())
-    signals = Signals(
-        {
-            "bm25": Signal(per_character(bm25, texts)),
-            "title": Signal(per_character(title, texts), missing=0.0),
-            "dense": Signal(dense),
-            "known_dense": Signal(votes(near, answers), missing=0.0),
-            "known_lexical": Signal(votes(alike, answers, sharpness=1.0), missing=0.0),
-            "popularity": Signal([prior] * len(asked), missing=0.0, proposes=False),
-            "named_law": Signal(in_named_laws(named, of_law, bm25), missing=0.0),
-        },
-        np.stack([nearness(near), nearness(alike), [float(bool(laws)) for laws in named]], axis=1),
-    )
+    train, asked = bench.asked("train"), bench.asked("valid", "test") if on == "test" else bench.asked("valid")
+    texts, answers = [question.text for question in asked], [question.gold for question in train]
+    wording = Wording(bench)
+    signals = wording.signals(texts)
+    vectors, known_texts = encoder.encode_queries(texts), [question.text for question in train]
+    index = DenseIndex(wording.ids, encoder.encode_passages([article.searched for article in bench.articles]))
+    known = KnownQuestions(known_texts, answers, vectors=encoder.encode_queries(known_texts))
+    cited, near = known.answer(texts, vectors)
+    by_words = KnownQuestions(known_texts, answers).answer(texts)[0]
+    signals.by_name |= {
+        "wording": Signal(wording.ranking(train[::WORDING_STEP], signals)),
+        "dense": Signal(index.search(vectors, DEPTH)),
+        "known": Signal(cited, missing=0.0),
+        "known_words": Signal(by_words, missing=0.0),
+    }
+    proposed = [{i for s in signals.by_name.values() for i, _ in s.hits[n][:DEPTH]} for n in range(len(asked))]
+    prior = popularity(proposed, [q.group for q in asked], answers, [q.group for q in train])
+    signals.by_name["popularity"] = Signal(prior, missing=0.0, proposes=False)
+    signals.context = np.concatenate([signals.context, near[:, None]], axis=1)
+    report_articles(asked, signals, on)
+
+
+def report_articles(asked: Sequence[Question], signals: Signals, on: str) -> None:
+    """Learn on validation questions, show both regimes."""
     gold, unseen = [q.gold for q in asked], np.array([q.regime == UNSEEN_LAW for q in asked])
-    learn = np.flatnonzero([q.set == "valid" for q in asked])
-    importance = np.where(unseen, UNSEEN_LAW_IMPORTANCE, 1.0)
+    importance, group = np.where(unseen, UNSEEN_LAW_IMPORTANCE, 1.0), np.array([q.group for q in asked])
+    valid = np.array([q.set == "valid" for q in asked])
+    fold = np.array([int(content_hash(name), 16) % 3 for name in group]) if on == "valid" else np.where(valid, 1, 0)
+    learnt = np.empty(len(asked))
+    for n in range(3 if on == "valid" else 1):
+        rows = np.flatnonzero(fold == n)
+        hits = signals.ranking(np.flatnonzero(valid & (fold != n)), rows, gold, importance)
+        learnt[rows] = ndcg_at_10(hits, [gold[row] for row in rows])
+    shown = {"BM25": "bm25", "wording": "wording", "retriever": "dense", "known": "known"}
+    every = {name: ndcg_at_10(signals.by_name[of].hits, gold) for name, of in shown.items()} | {"learnt": learnt}
     for regime, chosen in (("unseen query", ~unseen), ("unseen law", unseen)):
-        rows = np.flatnonzero(chosen & np.array([q.set == "test" for q in asked]))
-        wanted = [gold[n] for n in rows]
-        systems = {
-            "BM25": ndcg_at_10([bm25[n] for n in rows], wanted),
-            "retriever": ndcg_at_10([dense[n] for n in rows], wanted),
-            "known": ndcg_at_10([signals.by_name["known_dense"].hits[n] for n in rows], wanted),
-            "learnt": ndcg_at_10(signals.ranking(learn, rows, gold, importance), wanted),
-        }
-        show(f"issue → article, {regime}", systems, [asked[n].group for n in rows])
+        rows = np.flatnonzero(chosen & np.array([q.set == on for q in asked]))
+        show(f"issue → article, {regime}", {name: scores[rows] for name, scores in every.items()}, group[rows].tolist())
 
 
 # ------------------------------------------------------------------------------------------------------------ decisions
 
 
-def decisions(shared: Path, groups: Mapping[str, str], encoder: BiEncoder) -> None:
-    """Issue → decisions it cites: whole decisions by words, their issues and holdings one by one by words and vectors."""
-    folder, split = shared / "bench" / "precedent", SplitConfig()
-    documents, labels = list(read_lines(folder / "precedents.jsonl.gz")), read_qrels(folder / "qrels.tsv")
-    rows = [row for row in read_lines(folder / "queries.jsonl.gz") if row["id"] in labels]
-    group = {row["id"]: groups.get(f"PREC_{row['precedent_id']}", f"PREC_{row['precedent_id']}") for row in rows}
-    sets = {i: split_set(name, split.seed, split.fractions) for i, name in group.items()}
-    asked = [row for row in rows if sets[row["id"]] in ("valid", "test")]
-    texts, own = [row["text"] for row in asked], [set(row["exclude"]) for row in asked]
-    ids = [document["id"] for document in documents]
-    whole = without(LexicalIndex.build(ids, [d["text"] for d in documents]).search(texts, DEPTH), own)
-    pieces = {
-        f"{d['id']}#{n}": line for d in documents for n, line in enumerate(d["text"].splitlines()) if line.strip()
-    }
-    parts = LexicalIndex.build(list(pieces), list(pieces.values())).search(texts, 3 * DEPTH)
-    best = without([_best_piece(found) for found in parts], own)
-    counts = [sum(bool(line.strip()) for line in d["text"].splitlines()) for d in documents]
-    index = DenseIndex(ids, encoder.encode_passages(list(pieces.values())), counts)
-    dense = without(index.search(encoder.encode_queries(texts), DEPTH), own)
+@dataclass(frozen=True)
+class Decisions:
+    """`bench/precedent` in the pipeline's sets. own: decisions that may not answer a question, its own among them."""
+
+    documents: list[dict[str, str]]
+    ids: list[str]
+    texts: list[str]
+    groups: list[str]
+    sets: np.ndarray
+    own: list[set[str]]
+    gold: list[set[str]]
+
+    @classmethod
+    def load(cls, folder: Path, groups: Mapping[str, str]) -> Decisions:
+        """groups: decision → split group of the pipeline."""
+        labels, split = read_qrels(folder / "qrels.tsv"), SplitConfig()
+        rows = [row for row in read_lines(folder / "queries.jsonl.gz") if row["id"] in labels]
+        decided = [f"PREC_{row['precedent_id']}" for row in rows]
+        group = [groups.get(decision, decision) for decision in decided]
+        return cls(
+            list(read_lines(folder / "precedents.jsonl.gz")),
+            [row["id"] for row in rows],
+            [row["text"] for row in rows],
+            group,
+            np.array([split_set(name, split.seed, split.fractions) for name in group]),
+            [set(row["exclude"]) for row in rows],
+            [labels[row["id"]] for row in rows],
+        )
+
+    def search(self, encoder: BiEncoder) -> dict[str, Hits]:
+        """Whole decisions by words; their issues and holdings one by one by words, by likeness and by vectors."""
+        ids = [document["id"] for document in self.documents]
+        whole = LexicalIndex.build(ids, [document["text"] for document in self.documents]).search(self.texts, DEPTH)
+        lines = [[line for line in document["text"].splitlines() if line.strip()] for document in self.documents]
+        names = [f"{i}#{n}" for i, pieces in zip(ids, lines, strict=True) for n in range(len(pieces))]
+        pieces = [piece for some in lines for piece in some]
+        words = LexicalIndex.build(names, pieces).search(self.texts, 3 * DEPTH)
+        alike = Likenesses(pieces).nearest(names, self.texts, 3 * DEPTH)
+        dense = DenseIndex(ids, encoder.encode_passages(pieces), [len(some) for some in lines])
+        found = {
+            "whole": per_character(whole, self.texts),
+            "pieces": per_character([_best_piece(hits) for hits in words], self.texts),
+            "alike": [_best_piece(hits) for hits in alike],
+            "dense": dense.search(encoder.encode_queries(self.texts), DEPTH),
+        }
+        return {name: without(hits, self.own) for name, hits in found.items()}
+
+
+def decisions(shared: Path, groups: Mapping[str, str], encoder: BiEncoder, on: str) -> None:
+    """Issue → decisions it cites. The weights come from the training issues, each as if its own group had not been known."""
+    task = Decisions.load(shared / "bench" / "precedent", groups)
+    found = task.search(encoder)
+    learn, asked = np.flatnonzero(task.sets == "train"), np.flatnonzero(task.sets == on)
+    answers, own = [task.gold[n] for n in learn], [task.groups[n] for n in learn]
+    known = KnownQuestions([task.texts[n] for n in learn], answers, own)
+    cited = known.answer(task.texts)[0]
+    for n, hits in zip(learn, known.answer_known()[0], strict=True):
+        cited[n] = hits
+    found["cited"] = without(cited, task.own)
+    proposed = [{i for hits in found.values() for i, _ in hits[n][:DEPTH]} for n in range(len(task.texts))]
+    prior = Signal(popularity(proposed, task.groups, answers, own), missing=0.0, proposes=False)
     signals = Signals(
-        {
-            "whole": Signal(per_character(whole, texts)),
-            "pieces": Signal(per_character(best, texts)),
-            "dense": Signal(dense),
-        },
-        np.zeros((len(asked), 0)),
+        {name: Signal(hits, 0.0 if name == "cited" else None) for name, hits in found.items()} | {"popularity": prior},
+        np.zeros((len(task.texts), 0)),
     )
-    gold = [labels[row["id"]] for row in asked]
-    learn = np.flatnonzero([sets[row["id"]] == "valid" for row in asked])
-    test = np.flatnonzero([sets[row["id"]] == "test" for row in asked])
-    wanted = [gold[n] for n in test]
-    hits = {"BM25": whole, "BM25 pieces": best, "retriever": dense}
-    systems = {name: ndcg_at_10([found[n] for n in test], wanted) for name, found in hits.items()}
-    systems["learnt"] = ndcg_at_10(signals.ranking(learn, test, gold, np.ones(len(asked))), wanted)
-    show("issue → cited decisions", systems, [group[asked[n]["id"]] for n in test])
+    wanted = [task.gold[n] for n in asked]
+    shown = {"whole": "BM25", "pieces": "BM25 pieces", "dense": "retriever"}
+    systems = {shown[name]: ndcg_at_10([found[name][n] for n in asked], wanted) for name in shown}
+    systems["learnt"] = ndcg_at_10(signals.ranking(learn, asked, task.gold, np.ones(len(task.texts))), wanted)
+    show("issue → cited decisions", systems, [task.groups[n] for n in asked])
 
 
 def _best_piece(found: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -221,6 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="raw documents and benchmarks")
     parser.add_argument("--cache", type=Path, default=Path("data/raw_cache"), help="where archives are unpacked")
+    parser.add_argument("--on", choices=["valid", "test"], default="test", help="questions to report")
     parser.add_argument("--tasks", nargs="+", default=["delegation", "decisions", "articles"])
     arguments = parser.parse_args()
     logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -231,7 +298,7 @@ def main() -> None:
         groups = load_material(arguments.shared / "raw", arguments.cache).groups
         for name, run in (("decisions", decisions), ("articles", articles)):
             if name in arguments.tasks:
-                run(arguments.shared, groups, encoder)
+                run(arguments.shared, groups, encoder, arguments.on)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lex_assets.retrieval.known import nearness, popularity, votes
 from lex_assets.retrieval.learned import LearntRanking, Signal, candidates, learn_ranking
 from lex_assets.retrieval.named import NamedLaws, in_named_laws
 from lex_assets.retrieval.types import Hits
@@ -78,16 +77,6 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path) -> None:
     (tmp_path / "no.json").write_text("[1]")
     with pytest.raises(LexError, match="holds no learnt ranking"):
         LearntRanking.load(tmp_path / "no.json")
-
-
-def test_close_known_questions_outvote_many_far_ones() -> None:
-    answers = {"near": {"p1"}, **{f"far{n}": {"p2"} for n in range(20)}}
-    neighbours = [[("near", 0.95), *((f"far{n}", 0.4) for n in range(20))], []]
-    (first, nothing) = votes(neighbours, answers)
-    assert [passage for passage, _ in first] == ["p1", "p2"]
-    assert nothing == []
-    assert nearness(neighbours).tolist() == [0.95, 0.0]
-    assert popularity(answers)["p2"] > popularity(answers)["p1"] > 0
 
 
 @pytest.mark.parametrize(
