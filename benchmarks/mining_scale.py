@@ -6,8 +6,8 @@ not on the corpus), one thread. Every size runs in a process of its own, from an
 search. Encoding, indexing, search and the rest are timed together.
 
 Expected: CPU seconds per 1,000 passages stay the same (linear), and what memory grows by is the texts and keyword index, not
-the vectors. Seen (a busy machine; 300,000 were not run): 10,000, 30,000 and 100,000 passages took 0.82, 0.77 and 0.67 CPU
-seconds per 1,000, with peaks of 804, 879 and 1,002 MiB.
+the vectors. Seen (a busy machine, a run each): 10,000, 30,000, 100,000 and 300,000 passages took 0.82, 0.77, 0.67 and 0.72 CPU
+seconds per 1,000, with peaks of 804, 879, 1,002 and 1,223 MiB.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Likenesses:
         views = [wording.to(texts) for wording in self.wordings]
         if vectors is not None and self.vectors is not None:
             views.append(np.maximum(vectors @ self.vectors.T, 0) ** MEANING_POWER)
-        return np.mean(views, axis=0, dtype=np.float32)
+        return np.stack(views).mean(axis=0, dtype=np.float32)
 
     def nearest(self, ids: Sequence[str], texts: Sequence[str], k: int) -> Hits:
         """Per new text the `k` likest known ones by wording, named by `ids`: a system of its own beside BM25, whose scores
