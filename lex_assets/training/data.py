@@ -20,7 +20,7 @@ from lex_assets.retrieval.types import LexicalSearch
 from lex_assets.schemas import QRELS, QUERIES, TRIPLETS, LexError, content_hash, frame_hash, search_text
 from lex_assets.training.config import TrainingConfig
 
-OFFICIAL = ("law", "admin_rule", "precedent", "interpretation")
+OFFICIAL = ("law", "admin_rule", "precedent", "constitutional", "appeal", "interpretation")
 OFFICIAL_LICENCE = "passages: official texts, not protected (Copyright Act of Korea, article 7)"
 LEXICAL_SHARE = 0.5
 """Share of the validation pool that lexical search fills: without it a pool is easier than the corpus."""
