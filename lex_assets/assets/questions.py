@@ -1,113 +1,39 @@
 """Questions, per domain: generated ones, and the selection that trains."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
-from pydantic import Field
 
 from lex_assets.assets.assemble import SPLIT_HASH, split_hash_of, split_settings
 from lex_assets.assets.declare import core_settings, run_config, stage_asset
 from lex_assets.assets.describe import counts, data_version, markdown_table, table_metadata, titled_plots
 from lex_assets.assets.progress import spending_log
-from lex_assets.llm.budget import Meter, Usage
+from lex_assets.llm.budget import Usage
 from lex_assets.plots import bars
-from lex_assets.queries.filters import SyntheticConfig
+from lex_assets.queries.filters import Search, SyntheticConfig
 from lex_assets.queries.inherit import SourceSets
-from lex_assets.queries.judge import LlmJudge
-from lex_assets.queries.llm_questions import LlmGenerator, QuestionConfig
-from lex_assets.queries.pairs import comparison_pairs
+from lex_assets.queries.llm_questions import QuestionConfig
 from lex_assets.queries.questions import QuestionGenerator
-from lex_assets.queries.rules import RuleGenerator
-from lex_assets.queries.synthetic import Judge, Synthetic, Yield, asked_passages, synthetic_queries
+from lex_assets.queries.synthetic import Synthetic, Yield
 from lex_assets.queries.training import TrainingConfig as QuerySelection
 from lex_assets.queries.training import training_queries as select_queries
+from lex_assets.queries.writing import LanguageModels, QuestionWriting, WritingConfig
 from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.llm import LlmResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
-from lex_assets.schemas import CITATIONS, PASSAGES, QRELS, QUERIES, LexError
+from lex_assets.schemas import PASSAGES, QRELS, QUERIES, LexError
 
 EXAMPLES = 12
 EXAMPLES_PER_FILTER = 3
-GENERATORS = ("rules", "llm")
-ROUND_TRIPS = ("", "off", "lexical", "hybrid")
 
 QuerySelectionRun = run_config(QuerySelection)
-
-
-class SyntheticRun(run_config(SyntheticConfig), run_config(QuestionConfig)):  # type: ignore[misc]
-    """Who writes the questions, what is asked for, and which are kept."""
-
-    generator: str = Field(
-        default="rules",
-        description="질문을 만드는 것: rules(모델 없이) 또는 llm. Who writes: rules, or a language model.",
-    )
-    round_trip: str = Field(
-        default="",
-        description="되찾기 검사: off, lexical, hybrid; 비우면 rules는 off, llm은 hybrid. How the passage must be found again.",
-    )
-    judge: bool = Field(default=False, description="언어 모델 검수. Whether a language model judges each question.")
-    judge_sample: int = Field(
-        default=50, ge=0, description="두 번 검수할 질문 수. Questions judged twice, for the judge's agreement."
-    )
-    dry_run: bool = Field(
-        default=False, description="비용만 셈하고 멈춤. Estimate the cost, ask nothing, and stop the run."
-    )
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One materialization: its settings, the tables it reads, and one budget for all that it asks."""
-
-    context: dg.AssetExecutionContext
-    config: SyntheticRun
-    passages: pl.DataFrame
-    sets: SourceSets
-    llm: LlmResource
-    meter: Meter
-
-    @property
-    def filters(self) -> SyntheticConfig:
-        return core_settings(self.config, SyntheticConfig)
-
-    def generator(self, citations: pl.LazyFrame) -> QuestionGenerator:
-        """Who writes; a language model only after its cost was estimated. Raises LexError for a dry run."""
-        if self.config.generator == "rules":
-            return RuleGenerator()
-        writer = self._writer(citations)
-        estimates = self._estimates(writer)
-        self.context.log.info(estimates)
-        if self.config.dry_run:
-            raise LexError(f"{estimates}; nothing was asked: set dry_run to false to ask")
-        return writer
-
-    def _estimates(self, writer: LlmGenerator) -> str:
-        """What writing would cost, and judging at most."""
-        rows = asked_passages(self.passages, self.filters, self.sets)
-        lines = [str(writer.estimate(rows))]
-        if self.config.judge:
-            most = self._judge().estimate(rows, self.config.per_passage, self.filters.max_characters)
-            lines.append(f"검수, 많아야 · judging, at most: {most}")
-        return "; ".join(lines)
-
-    def _writer(self, citations: pl.LazyFrame) -> LlmGenerator:
-        asked = core_settings(self.config, QuestionConfig)
-        limit = asked.max_comparisons
-        cited = CITATIONS.validate(citations.collect()) if limit else CITATIONS.frame([])
-        pairs = comparison_pairs(self.passages, cited, self.sets, limit)
-        progress = spending_log(self.context.log, "질문 · questions")
-        licence = self.llm.licence
-        return LlmGenerator(self.llm.writer(self.meter), asked, self.config.per_passage, pairs, licence, progress)
-
-    def judge(self) -> Judge | None:
-        return self._judge() if self.config.judge else None
-
-    def _judge(self) -> LlmJudge:
-        progress = spending_log(self.context.log, "검수 · judging")
-        return LlmJudge(self.llm.judging(self.meter), self.config.judge_sample, progress)
+SyntheticRun = run_config(WritingConfig, SyntheticConfig, QuestionConfig)
 
 
 @stage_asset(group="train", kinds={"polars"}, code_version="3")
@@ -124,60 +50,53 @@ def synthetic_qa(
     citation_graph: dict[str, Any],
 ) -> dg.MaterializeResult:
     """문서에서 만든 질문(규칙 또는 언어 모델). Questions made from passages; each inherits its source's split set."""
-    _require_known(config)
     table = PASSAGES.validate(passages["passages"].collect())
     labelled, qrels = QUERIES.validate(split["queries"].collect()), QRELS.validate(split["qrels"].collect())
-    sets = SourceSets(split_settings(split), labelled, qrels)
-    run = _Run(context, config, table, sets, llm, llm.meter())
-    generator, mode = run.generator(citation_graph["citations"]), _round_trip(config)
-
-    def search(questions: list[str], k: int) -> list[list[str]]:
-        if mode == "lexical":
-            return _found(questions, k, table, None, lexical, context.partition_key, store)
-        with gpu.held() as device:
-            encoder, _ = models.load(device)
-            return _found(questions, k, table, encoder, lexical, context.partition_key, store)
-
-    search_again = None if mode == "off" else search
-    made = synthetic_queries(table, generator, run.filters, search_again, sets=sets, judge=run.judge())
+    meter = llm.meter()
+    progress = partial(spending_log, context.log)
+    run = QuestionWriting(
+        table,
+        SourceSets(split_settings(split), labelled, qrels),
+        core_settings(config, WritingConfig),
+        core_settings(config, SyntheticConfig),
+        core_settings(config, QuestionConfig),
+        LanguageModels(partial(llm.writer, meter), partial(llm.judging, meter), progress, llm.licence),
+        _searches(table, models, gpu, lexical, context.partition_key, store),
+        lambda: citation_graph["citations"].collect(),
+    )
+    context.log.info(estimate := run.estimate())
+    if run.config.dry_run:
+        raise LexError(f"{estimate}; nothing was asked: set dry_run to false to ask")
+    made = run.made()
     tables = {"queries": made.queries, "qrels": made.qrels, "rejected": made.report.rejected}
     return dg.MaterializeResult(
         value=tables,
         data_version=data_version(tables),
         metadata=table_metadata(QUERIES, made.queries, partitioned=True)
         | {SPLIT_HASH: split_hash_of(split)}
-        | _yield_metadata(made, run.meter.usage, generator),
+        | _yield_metadata(made, meter.usage, run.generator),
     )
 
 
-def _require_known(config: SyntheticRun) -> None:
-    for name, value, known in (
-        ("generator", config.generator, GENERATORS),
-        ("round_trip", config.round_trip, ROUND_TRIPS),
-    ):
-        if value not in known:
-            raise LexError(f"{name} {value!r} is not known; choose from {', '.join(filter(None, known))}")
-
-
-def _round_trip(config: SyntheticRun) -> str:
-    return config.round_trip or ("hybrid" if config.generator == "llm" else "off")
-
-
-def _found(
-    questions: list[str],
-    k: int,
+def _searches(
     passages: pl.DataFrame,
-    encoder: Any,
+    models: BaseModelsResource,
+    gpu: GpuResource,
     lexical: LexicalSearchResource,
     domain: str,
     store: StoreResource,
-) -> list[list[str]]:
-    """Passage ids that the base finds: hybrid with an encoder, by keywords without one."""
-    from lex_assets.retrieval.search import Searcher
+) -> Callable[[str], Search]:
+    """Mode → search for the passages, with the base where it is hybrid."""
 
-    searcher = Searcher(passages, encoder, lexical.over(passages, domain, store.terms), store.embeddings)
-    hits = searcher.hits(questions, "hybrid" if encoder else "lexical", k)
-    return [[passage_id for passage_id, _ in found] for found in hits]
+    def search(mode: str, questions: list[str], k: int) -> list[list[str]]:
+        from lex_assets.retrieval.search import Searcher
+
+        keywords = lexical.over(passages, domain, store.terms)
+        with gpu.held() if mode == "hybrid" else nullcontext() as device:
+            encoder = models.load(device)[0] if device else None
+            return Searcher(passages, encoder, keywords, store.embeddings).ids(questions, mode, k)
+
+    return lambda mode: partial(search, mode)
 
 
 def _yield_metadata(made: Synthetic, usage: Usage, generator: QuestionGenerator) -> dict[str, Any]:

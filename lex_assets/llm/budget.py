@@ -34,6 +34,30 @@ class Price(BaseModel):
         return ((self.input or 0) * prompt_tokens + (self.output or 0) * completion_tokens) / _PER_MILLION
 
 
+_PRICE = "백만 토큰의 값, 모르면 비움. Price of a million tokens, null where not known"
+
+
+class Prices(BaseModel):
+    """What the model that writes and the one that judges cost, in one currency."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_price: float | None = Field(default=None, ge=0, description=f"입력 {_PRICE}: input.")
+    output_price: float | None = Field(default=None, ge=0, description=f"출력 {_PRICE}: output.")
+    judge_input_price: float | None = Field(default=None, ge=0, description=f"검수 입력 {_PRICE}: judge's input.")
+    judge_output_price: float | None = Field(default=None, ge=0, description=f"검수 출력 {_PRICE}: judge's output.")
+
+    @property
+    def of_writer(self) -> Price:
+        """Of the model that writes."""
+        return Price(input=self.input_price, output=self.output_price)
+
+    def of_judge(self, same_model: bool) -> Price:
+        """Of the model that judges; the writer's where that judges too and nothing else is said."""
+        own = Price(input=self.judge_input_price, output=self.judge_output_price)
+        return self.of_writer if same_model and not own.known else own
+
+
 class Budget(BaseModel):
     """What one run may spend at most; 0 means no bound."""
 

@@ -44,6 +44,10 @@ class Parameters(BaseModel):
         """All of them as JSON, part of every cache key."""
         return self.model_dump_json()
 
+    def without_sampling(self) -> Parameters:
+        """These for a model whose answers should not vary; a temperature that is not sent stays so."""
+        return self.model_copy(update={"temperature": None if self.temperature is None else 0.0})
+
     def body(self) -> dict[str, Any]:
         """The request's fields beside model, messages and format."""
         fields: dict[str, Any] = {self.max_tokens_field: self.max_tokens}

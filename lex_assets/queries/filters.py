@@ -74,7 +74,7 @@ class SyntheticConfig(BaseModel):
 
     @field_validator("skip")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_filters(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [name for name in names if name not in FILTERS]
         if unknown:
             raise ValueError(f"filter {unknown[0]!r} is not known; choose from {', '.join(FILTERS)}")

@@ -88,7 +88,7 @@ class QuestionConfig(BaseModel):
 
     @field_validator("kinds")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_kinds(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [name for name in names if name not in LLM_KINDS]
         if unknown:
             raise ValueError(f"kind {unknown[0]!r} is not known; choose from {', '.join(LLM_KINDS)}")

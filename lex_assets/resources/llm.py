@@ -6,7 +6,7 @@ from typing import Literal, cast
 import dagster as dg
 from pydantic import Field
 
-from lex_assets.llm.budget import Budget, Meter, Price
+from lex_assets.llm.budget import Budget, Meter, Price, Prices
 from lex_assets.llm.cache import ReplyCache
 from lex_assets.llm.chat import Parameters
 from lex_assets.llm.client import ClientConfig, LlmClient
@@ -14,12 +14,11 @@ from lex_assets.llm.endpoint import Endpoint
 from lex_assets.resources.store import StoreResource
 from lex_assets.schemas import LexError
 
-_PRICE = "백만 토큰의 값, 모르면 비움. Price of a million tokens, null where not known"
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _FORMATS = ("json_schema", "json_object", "text")
 
 
-class LlmResource(dg.ConfigurableResource, ClientConfig, Budget):
+class LlmResource(dg.ConfigurableResource, ClientConfig, Budget, Prices):
     """The models that write and that judge questions, with one budget per run and one cache for all runs.
 
     Addresses, models and keys that are empty here come from LEX_LLM_BASE_URL, LEX_LLM_MODEL, LEX_LLM_API_KEY and, for the
@@ -31,8 +30,6 @@ class LlmResource(dg.ConfigurableResource, ClientConfig, Budget):
     base_url: str = Field(default="", description="주소(예: https://api.upstage.ai/v1). Base URL of the endpoint.")
     model: str = Field(default="", description="모델 이름(예: solar-pro2). The model's name there.")
     api_key: str = Field(default="", repr=False, description="키, EnvVar로만. The key; give it as an EnvVar only.")
-    input_price: float | None = Field(default=None, ge=0, description=f"입력 {_PRICE}: input.")
-    output_price: float | None = Field(default=None, ge=0, description=f"출력 {_PRICE}: output.")
     licence: str = Field(
         default="", description="생성물의 이용 조건, 질문마다 남음. Terms of its output; kept with every question."
     )
@@ -41,8 +38,6 @@ class LlmResource(dg.ConfigurableResource, ClientConfig, Budget):
     judge_api_key: str = Field(
         default="", repr=False, description="검수 모델의 키. The judge's key, from the environment."
     )
-    judge_input_price: float | None = Field(default=None, ge=0, description=f"검수 입력 {_PRICE}: judge's input.")
-    judge_output_price: float | None = Field(default=None, ge=0, description=f"검수 출력 {_PRICE}: judge's output.")
     temperature: float | None = Field(
         default=0.3, description="표집 온도, 비우면 보내지 않음. Sampling temperature of the writer; null is not sent."
     )
@@ -61,16 +56,13 @@ class LlmResource(dg.ConfigurableResource, ClientConfig, Budget):
 
     def writer(self, meter: Meter) -> LlmClient:
         """The client that writes questions. Raises LexError where it is not configured."""
-        price = Price(input=self.input_price, output=self.output_price)
-        return self._client(self._writing(), self._parameters(self.temperature), price, meter)
+        return self._client(self._writing(), self._parameters(), self.of_writer, meter)
 
     def judging(self, meter: Meter) -> LlmClient:
         """The client that judges them, without sampling. Raises LexError where it is not configured."""
-        where, writing = Endpoint.from_environment("judge", self._environment()), self._writing()
-        price = Price(input=self.judge_input_price, output=self.judge_output_price)
-        if where.model == writing.model and not price.known:
-            price = Price(input=self.input_price, output=self.output_price)
-        return self._client(where, self._parameters(None if self.temperature is None else 0.0), price, meter)
+        where = Endpoint.from_environment("judge", self._environment())
+        price = self.of_judge(where.model == self._writing().model)
+        return self._client(where, self._parameters().without_sampling(), price, meter)
 
     def _writing(self) -> Endpoint:
         return Endpoint.from_environment("question", self._environment())
@@ -99,7 +91,7 @@ class LlmResource(dg.ConfigurableResource, ClientConfig, Budget):
         }
         return dict(os.environ) | elsewhere | named
 
-    def _parameters(self, temperature: float | None) -> Parameters:
+    def _parameters(self) -> Parameters:
         for name, value, known in (
             ("max_tokens_field", self.max_tokens_field, _LIMITS),
             ("response_format", self.response_format, _FORMATS),
@@ -107,7 +99,7 @@ class LlmResource(dg.ConfigurableResource, ClientConfig, Budget):
             if value not in known:
                 raise LexError(f"{name} {value!r} of the resource llm is not known; choose from {', '.join(known)}")
         return Parameters(
-            temperature=temperature,
+            temperature=self.temperature,
             max_tokens=self.max_tokens,
             max_tokens_field=cast(Literal["max_tokens", "max_completion_tokens"], self.max_tokens_field),
             response_format=cast(Literal["json_schema", "json_object", "text"], self.response_format),

@@ -98,6 +98,10 @@ class Searcher:
             return fuse(lexical, dense, weight, k, fusion)
         raise LexError(f"search mode {mode} is not known; use one of {', '.join(MODES)}")
 
+    def ids(self, texts: list[str], mode: str, k: int) -> list[list[str]]:
+        """As `hits`, without the scores: for each text the ids of its `k` best passages, best first."""
+        return [[passage_id for passage_id, _ in found] for found in self.hits(texts, mode, k)]
+
     def _given_encoder(self) -> Encoder:
         if self.encoder is None:
             raise LexError("dense search needs a retriever; give one, or search with mode lexical")
