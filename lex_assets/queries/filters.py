@@ -81,7 +81,7 @@ class SyntheticConfig(BaseModel):
         return names
 
 
-_NUMBERED = re.compile(r"제\s?\d+(?:-\d+)?\s?[조항호]|별표\s?\d|(?<!\d)(?:19|20)\d\d[가-힣]{1,2}\d+")
+_NUMBERED = re.compile(r"제\s?\d+(?:-\d+)?\s?[조항호장절편관]|별표\s?\d|(?<!\d)(?:19|20)\d\d[가-힣]{1,2}\d+")
 _THING = r"(?:조항?|항|호|목|규정|조문|문서|문장|글|지문|표|판결|사건|사안|판례|내용|문맥|기사)"
 _END = r"(?:[에은는이의을를과와상로]|에서|\s|$)"
 _POINTING = re.compile(

@@ -10,18 +10,22 @@ import re
 from collections.abc import Callable, Iterator
 
 from lex_assets.queries.korean import with_particle
-from lex_assets.queries.reading import DEFINED, UNDEFINED, Found, Reading, plain
+from lex_assets.queries.reading import DEFINED, MODIFIER, UNDEFINED, Found, Reading, plain
 
 _SHORTEST, _LONGEST = 8, 60
 """Characters of a clause that is about something in particular and still readable."""
 _BAN = re.compile(r"^(?:누구든지\s)?(.{5,60}?)(?:하여|해)서는\s?(?:아니\s?된다|안\s?된다|아니\s?되며)")
-_CLAUSE = r"((?:[가-힣ㆍ·]+ ){1,6}[가-힣ㆍ·]+)"
+_BOUNDARY = re.compile(
+    r"(?:^|,\s|(?:[은는]|경우에?|때에?|위하여|따라|[의통]하여|불구하고|[가-힣][고며면]|[가-힣]거나|날부터|이내에|[하되]여|부터)\s)(?=\S)"
+)
+"""Where a sentence can be cut so that what follows still reads as a whole."""
 _DANGLING = re.compile(
-    r"^(?:[가-힣]|또는|내지|개월|절차에|(?:대해|대하여|관하여|경우에)서?는?)\s|그 밖에|(?:이|각|당해) 경우|다음|이를|정하는"
+    r"^(?:[가-힣]|또는|내지|개월|절차에|다만|이하|그런|정한|고시하는|[때날]\S{0,2}|(?:대해|대하여|관하여|경우에)서?는?)[\s,]"
+    r"|그 밖에|(?:이|각|당해) 경우|다음|이를|정하는|어느 하나|^[^(]*\)|(?:^|[은는이가을를]\s)해당하는\s"
 )
 """What a clause begins with or holds whose beginning went with a reference, or that points elsewhere."""
-_CAN = re.compile(rf"{_CLAUSE}할 수 (?:있|없)다$")
-_MUST = re.compile(rf"{_CLAUSE}(?:하여야|해야) 한다$")
+_CAN = re.compile(r"^(.*\S \S*[가-힣])할 수 (?:있|없)다$")
+_MUST = re.compile(r"^(.*\S \S*[가-힣])(?:하여야|해야) 한다$")
 
 Stated = Iterator[list[str]]
 """Wordings of one issue, each as good as the others."""
@@ -64,16 +68,17 @@ _HEADED = (
         r"(?:책임|의무)$",
         ("{title}{이} 인정되기 위한 요건", "{title}의 범위 및 판단 기준", "{title}{을} 부담하는지 여부"),
     ),
-    (r"범위$", ("{title}에 포함되는지 여부", "{title}의 의미")),
+    (r"범위$", ("{title}에 포함되는지 여부", "{title}에 속하는지 판단하는 기준")),
     (
-        r"",
-        (
-            "{title}의 의미 및 요건",
-            "{title}에 해당하는지 여부",
-            "{title}의 요건과 효과",
-            "{title}에 관한 규정의 취지 및 적용 범위",
-        ),
+        r"(?:내용|절차|방법|시기|관계|기준|사항|서류|양식|구성|설치|개최|운영|관리|감독|검사|조사|평가|공고|공시|통지|통보|보고|제출"
+        r"|확인|신청|신고|등록|허가|인가|승인|지정|선임|해임|위탁|위임|처리|결정|의결|명령|요청|협의|준용|특례)$",
+        ("{title}의 의미 및 요건", "{title}에 관한 규정의 취지 및 적용 범위"),
     ),
+    (
+        r"(?:자|인|회사|기관|행위|사유|업무|업|증권|상품|재산|채권|거래)$",
+        ("{title}의 의미 및 요건", "{title}에 해당하는지 여부", "{title}에 관한 규정의 취지 및 적용 범위"),
+    ),
+    (r"", ("{title}의 의미 및 요건", "{title}의 요건과 효과", "{title}에 관한 규정의 취지 및 적용 범위")),
 )
 _LEAST_HEADING = 4
 
@@ -98,11 +103,28 @@ def issues(r: Reading) -> Found:
 
 
 def _clauses(r: Reading, pattern: re.Pattern[str]) -> Iterator[str]:
-    """What may or must be done, by the first two sentences, and by whom."""
-    for sentence in r.sentences[:2]:
+    """What may or must be done, by the first two sentences, and by whom. Only the first one speaks of the subject."""
+    for number, sentence in enumerate(r.sentences[:2]):
         match = pattern.search(plain(sentence))
-        if match and _SHORTEST <= len(match[1]) <= _LONGEST and not _DANGLING.search(match[1]):
-            yield _by(r, match[1])
+        if match and (clause := _longest_whole(match[1])) and not _DANGLING.search(clause):
+            yield _as_subject(clause) if number else _by(r, _as_subject(clause))
+
+
+def _longest_whole(text: str) -> str:
+    """The longest end of `text` that reads as a whole and is no longer than a question bears, or ""."""
+    ends = (text[match.end() :] for match in _BOUNDARY.finditer(text))
+    return next((end for end in ends if _SHORTEST <= len(end) <= _LONGEST and " " in end), "")
+
+
+_TOPIC = re.compile(r"^([가-힣ㆍ]{2,14})[은는] ")
+
+
+def _as_subject(clause: str) -> str:
+    """`clause` with what it speaks of as its subject: 이용자는 거래를 철회 → 이용자가 거래를 철회."""
+    topic = _TOPIC.match(clause)
+    if not topic or MODIFIER.search(topic[1]):
+        return clause
+    return f"{with_particle(topic[1], '이')} {clause[topic.end() :]}"
 
 
 def _by(r: Reading, clause: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,7 +79,7 @@ class Reading:
             or self.names[1] in self.title
         ):
             return self.title
-        return f"{self.names[1]} {self.title}"
+        return f"{self.names[1]}에 관한 {self.title}"
 
     @cached_property
     def names(self) -> list[str]:
@@ -89,7 +90,7 @@ class Reading:
             inner = re.sub(r"^\((.*)\)$", r"\1", named)
             inner = re.sub(r"\((?:제\d|법|영|시행령)[^()]*\)", "", inner).strip()
             inner = re.sub(r"\s등$", "", inner).strip()
-            if 2 <= len(inner) <= 32 and not _GENERIC.match(inner) and not re.search(r"총칙|보칙|통칙|부칙", inner):
+            if 2 <= len(inner) <= 32 and not _GENERIC.match(inner) and not re.search(r"[총보통부]\s?칙", inner):
                 found.append(inner)
         return found
 
@@ -133,9 +134,28 @@ class Reading:
         """호 and 목 without their marks."""
         return [plain(MARK.sub("", line)) for line in self.lines[1:] if MARK.match(line)]
 
+    @cached_property
+    def hollow(self) -> frozenset[str]:
+        """Words that mean nothing without the reference before them, as they stand in the text: 업무를 in 제1항에 따른 업무를,
+        where no other 업무를 is."""
+        text = re.sub(r"\s+", " ", BRACKETS.sub("", self.text))
+        behind = Counter(match[1] for match in _HOLLOW.finditer(text))
+        return frozenset(word for word, count in behind.items() if len(re.findall(rf"(?<!\S){word}", text)) == count)
+
     def pick(self, choices: Sequence[str], salt: str = "") -> str:
         """One of `choices`, the same for the same passage on every machine."""
         return choices[zlib.crc32(f"{self.passage_id}{salt}".encode()) % len(choices)]
+
+
+_ADNOMINAL = (
+    r"(?:에 따른|에 의한|에 근거한|(?:에서|에|이|가) ?(?:정하는|정한|규정된|규정한|규정하는|말하는|해당하는)|의)"
+)
+_EMPTY = "업무|사항|조치|방법|금액|기준|명령|행위|경우|기간|자료|서류|정보|내용|사유|요건|절차|처분|비율|한도|대상|회사|기관|요청|자|때|날"
+_HOLLOW = re.compile(
+    rf"(?:[조항호목](?:의\d+)?|규정|단서|본문|전단|후단|어느 하나)\s?{_ADNOMINAL} "
+    rf"((?:{_EMPTY})(?:으로|에게는|에게|에서|에는|에|로|의|을|를|은|는|이|가|과|와)?)(?=[\s,.]|$)"
+)
+"""A reference to a provision, and the word that it defines."""
 
 
 def plain(text: str) -> str:
@@ -154,11 +174,12 @@ _PARTICLES = re.compile(
 )
 _NOT_NOUN = re.compile(
     r"(?:도록|거나|으며|이며|하며|이라|사채라|인)$|(?:하|되|있|없|않|받|위|따|관|대|의)(?:여|여야|어|고|는|지|며|면|다|한|된)$|(?:한다|하는|하여|하여서|여서|하여야|다|게|받|영위함|되는|된|할|한|하고|및|또는|따라|위한)$"
-    r"|다음|각각|사항|경우|대통령|그밖|해당|이내|이상|장관|위원회|관련|정하|아니|그러|까지|때|필요|자는"
+    r"|^(?:하여금|그러하지|아울러|스스로|서로)$|해야$|으?면$|하기$|다고$|될$|적$|여야$|[가-힣]{3}나$|인지$|다음|각각|사항|경우|대통령|그밖|해당|이내|이상|장관|위원회|관련|정하|아니|그러|까지|때|필요|자는"
 )
 
 
 def nouns(text: str) -> list[str]:
     """Words of a text that look like nouns, without particles; a guess that is good enough for a keyword query."""
-    bare = (_PARTICLES.sub("", word) for word in re.findall(r"[가-힣ㆍ]{3,}", text) if not _NOT_NOUN.search(word))
+    words = (word for word in re.findall(r"[가-힣ㆍ]{3,}", text) if not _NOT_NOUN.search(word))
+    bare = (_PARTICLES.sub("", _PARTICLES.sub("", word)) for word in words)
     return [word for word in dict.fromkeys(bare) if len(word) >= 3 and not _NOT_NOUN.search(word)]

@@ -19,7 +19,8 @@ from lex_assets.queries.reading import BRACKETS, DEFINED, MARK, UNDEFINED, VAGUE
 
 _HEADER = re.compile(r"구분|유형|위반행위$|내용|기준|종류|대상|항목|비고|단위|근거")
 _BROKEN = re.compile(
-    r"(?:^|\s)(?:에|의|을|를|은|는|와|과|로|으로|에서|에게)\s|^(?:및|또는)\s|(?:^|\s)이를\s|각 호|각 목|어느 하나|[이가] 경우\s|\s{2}|[A-Za-z가-힣]\($"
+    r"^(?:그|그에|이에|한|된|할|될|않거나|하거나|하여|따른|해당하는|해당|끝난|금액)\s|[은는이가]\s(?:그|않거나|하거나|따른|해당하는)\s"
+    r"|(?:^|\s)(?:에|의|을|를|은|는|와|과|로|으로|에서|에게)\s|^(?:및|또는)\s|(?:^|\s)이를\s|각 호|각 목|어느 하나|[이가] 경우\s|\s{2}|[A-Za-z가-힣]\($"
 )
 """What is left of a sentence when a reference in its middle was taken out."""
 _ACTOR = re.compile(
@@ -66,8 +67,8 @@ def delegated(r: Reading) -> Found:
 
 
 _WHOEVER = r"(?:자|사람|회사|법인|경우|때|[가-힣]{2,12})(?:는|은|가|이|에|에는)(?=[\s,])"
-_WISH = re.compile(rf"([가-힣ㆍ·\s]{{4,46}}(?:하|받|되|얻|두|쓰|맡|갖|사|팔|내))(?:으)?려는\s?{_WHOEVER}")
-_WANT = re.compile(rf"([가-힣ㆍ·\s]{{4,46}})하고자 (?:하는|할) {_WHOEVER}")
+_WISH = re.compile(rf"(?<!\S)([가-힣ㆍ·\s]{{4,46}}(?:하|받|되|얻|두|쓰|맡|갖|사|팔|내))(?:으)?려는\s?{_WHOEVER}")
+_WANT = re.compile(rf"(?<!\S)([가-힣ㆍ·\s]{{4,46}})하고자 (?:하는|할) {_WHOEVER}")
 _BEFORE_WISH = re.compile(
     r"^.*(?:[가-힣](?:은|는|이|가)|따라|의하여|위하여|자 및|자 또는|그|이란)\s(?=\S+[을를으로에의\s])"
 )
@@ -197,10 +198,11 @@ def lists(r: Reading) -> Found:
     if noun == "행위" and re.search(r"아니 ?된다|안 된다|금지", r.head):
         who = "" if r.subject.endswith("행위") else who
         yield "prohibition", f"{topic} 관련해 {who}해서는 안 되는 행위에는 무엇이 있나요?"
-    elif noun in r.title:
+    elif r.title.endswith(noun):
+        which = "누가" if noun == "자" else "어떤 것들이"
         yield (
             "condition",
-            r.pick([f"{r.title}에는 어떤 것들이 있나요?", f"{with_particle(r.title, '을')} 하나씩 알려 주세요."]),
+            r.pick([f"{r.title}에는 {which} 있나요?", f"{with_particle(r.title, '을')} 하나씩 알려 주세요."]),
         )
     elif noun in _WHEN:
         yield "condition", r.pick([form.format(title=r.title, topic=topic) for form in _WHEN[noun]])
@@ -210,7 +212,7 @@ def lists(r: Reading) -> Found:
         yield "condition", r.pick(forms)
 
 
-_POWER = re.compile(r"([가-힣ㆍ·]{2,14}(?:의 [가-힣ㆍ·]{2,14})?)(을|를) ([가-힣]{2,6})(?:할 수 있다)$")
+_POWER = re.compile(r"(?<!\S)([가-힣ㆍ·]{2,14}(?:의 [가-힣ㆍ·]{2,14})?)(을|를) ([가-힣]{2,6})(?:할 수 있다)$")
 
 
 def powers(r: Reading) -> Found:
@@ -249,6 +251,8 @@ def exceptions(r: Reading) -> Found:
     """다만, …: when the rule does not hold."""
     if not re.search(r"다만,.{5,}(?:아니하다|않다|제외한다|아니한다|않는다|할 수 있다)", r.text) or not r.title:
         return
+    if re.search(r"예외|특례|배제|면제$", r.title):
+        return
     who = f"{with_particle(r.subject, '이')} " if r.subject else ""
     forms = [
         f"{with_particle(r.about, '과')} 관련된 원칙에 예외가 인정되는 때는 언제인가요?",
@@ -283,8 +287,8 @@ def headings(r: Reading) -> Found:
     if not r.title or not r.leads or (not r.subject and len(r.title) < 6):
         return
     title = with_particle(r.about, "은")
-    plain_actor = _ACTOR.search(r.subject) and r.subject not in r.title and r.title not in r.subject
-    who = f"{r.subject}의 " if plain_actor else ""
+    plain_actor = _ACTOR.search(r.subject) and r.subject not in r.about and r.title not in r.subject
+    who = f"{r.subject}의 " if plain_actor and r.about == r.title else ""
     if re.search(r"(?:절차|방법|기준|요건|범위|효력|책임|의무|권한|자격|결격사유)$", r.title):
         forms = [
             f"{who}{title} 어떻게 정해져 있나요?",
@@ -323,6 +327,8 @@ def tables(r: Reading) -> Found:
 
 
 _NUMBER = re.compile(r"(?:약 )?\d[\d,.]*\s?(?:조|억|만|천)?\s?(?:원|달러|%|퍼센트|명|건|개(?!월)|배|포인트|톤|곳)")
+_NO_AMOUNT = re.compile(r"^얼마[은는이가]|[~∼-]\s?얼마|얼마와")
+"""A figure that is no answer to 얼마: what the sentence is about, the end of a range, one of two."""
 _PAST = (
     (r"(했|됐|였|었|았|있|없)다$", r"\1나요?"),
     (r"이다$", "인가요?"),
@@ -342,7 +348,7 @@ def amounts(r: Reading) -> Found:
         asked = re.sub(
             r"얼마(을|이|은|과|으로)(?=\s)", lambda m: with_particle("얼마", m[1]), _NUMBER.sub("얼마", clause)
         )
-        if VAGUE.search(asked):
+        if VAGUE.search(asked) or _NO_AMOUNT.search(asked):
             continue
         for pattern, ending in _PAST:
             if re.search(pattern, asked):
@@ -354,7 +360,11 @@ def keywords(r: Reading) -> Found:
     """What a hurried user types: the heading's words and the longest nouns of the text. For one passage in three."""
     if not r.title or r.unit not in ("항", "조") or zlib.crc32(r.passage_id.encode()) % 3:
         return
-    chosen = [w for w in sorted(nouns(plain(" ".join(r.lines[:6]))), key=lambda w: (-len(w), w)) if w not in r.title]
+    words = sorted(nouns(plain(" ".join(r.lines[:6]))), key=lambda w: (-len(w), w))
+    chosen: list[str] = []
+    for word in words:
+        if word not in " ".join([r.title, *chosen]):
+            chosen.append(word)
     if len(chosen) >= 2:
         yield "keyword", " ".join([r.title, *chosen[:2]])
 
@@ -380,7 +390,7 @@ _EASY, _MEDIUM = 0.5, 0.25
 class RuleGenerator:
     """Questions by rule; see the makers in this module for their kinds."""
 
-    name = "rules-3"
+    name = "rules-4"
     licence = "CC0-1.0"
 
     def __init__(self, per_passage: int = 3, lay_share: float = 0.2) -> None:
@@ -395,7 +405,7 @@ class RuleGenerator:
             kinds: dict[str, str] = {}
             for maker in DECISION_MAKERS if reading.unit == "holding" else MAKERS:
                 for kind, text in maker(reading):
-                    if not _BROKEN.search(text):
+                    if not _BROKEN.search(text) and reading.hollow.isdisjoint(text.split()):
                         kinds.setdefault(kind, self.lay(text, reading.passage_id))
                 if len(kinds) >= self.per_passage:
                     break

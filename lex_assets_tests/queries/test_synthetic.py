@@ -106,6 +106,44 @@ def test_issues_that_hang_on_other_words_are_not_stated(text: str) -> None:
     assert "issue" not in asked(text, title="정의")
 
 
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("주택연금은 노후를 위한 제도다. 부부가 12억원 이하의 집을 가졌다면 가입할 수 있다.", ""),
+        ("① 위원회는 제1항에 따른 업무를 대통령령으로 공공기관에 위탁하여 수행할 수 있다.", "정의"),
+        ("② 판매업자는 제1항 각 호의 어느 하나의 방법으로 통보할 수 있다.", "정의"),
+        ("⑦ 위원회는 제3조의 어느 하나에 해당하는 조치를 할 것을 그 금융회사에 요구할 수 있다.", "정의"),
+        ("③ 변경된 경우에는 2주 이내에 그 내용을 위원회에 변경등록하여야 한다.", "정의"),
+        ("⑤ 감독원장은 제1항에 따라 조정을 하지 않거나 그 사유를 함께 통지하여야 한다.", "정의"),
+    ],
+)
+def test_what_lost_its_meaning_with_a_number_or_a_reference_is_not_asked(text: str, title: str) -> None:
+    """Each of these once read like "주택연금이 억원 이하의 집을 가졌다면" or "업무를 위탁하여 수행할 수 있는지 여부"."""
+    import re
+
+    found = asked(
+        text, title=title, unit="항" if title else "text", context="" if not title else f"법 > 제1조({title})"
+    )
+    broken = re.compile(r"(?<!\d)억원|업무를|방법으로|해당하는 조치|그 내용|[은이가] 않거나")
+    assert not [question for question in found.values() if broken.search(question)], found
+
+
+def test_an_issue_is_the_longest_end_of_its_sentence_that_reads_as_a_whole() -> None:
+    text = "① 이용자는 지급의 효력이 발생하기 전까지 은행에 대한 거래의 지시를 서면 또는 전자문서로 철회할 수 있다."
+    stated = "이용자가 지급의 효력이 발생하기 전까지 은행에 대한 거래의 지시를 서면 또는 전자문서로 철회할 수 있는"
+    assert asked(text)["issue"].startswith(stated)
+    second = "① 주택연금은 집을 담보로 하는 제도이다. 부부가 가진 집이 12억원 이하이면 연금에 가입할 수 있다."
+    assert "주택연금이" not in asked(second).get("issue", "")
+
+
+def test_keywords_are_nouns() -> None:
+    text = "① 공공단체에게 고시해야 하며 지정요건에 적합하다고 인정하면 이행강제금을 부과하고 한국거래소로의 이전을 방지하기 위하여 알린다."
+    words = " ".join(
+        RuleGenerator(per_passage=9).generate([passage(f"LAW_1_제{n}조_①", text)])[-1].text for n in range(1, 6)
+    )
+    assert not {"고시해야", "적합하다고", "인정하면", "방지하기", "한국거래소로"} & set(words.split())
+
+
 def test_tables_ask_for_a_row() -> None:
     text = "위반행위 | 근거 | 금액\n가. 법 제3조를 위반하여 보고서를 제출하지 않은 경우 | 법 제9조 | 600"
     context = "가나금융법 시행령 > 별표 2 과태료의 부과기준(제9조 관련)"
@@ -190,6 +228,7 @@ def question(text: str, kind: str = "fact") -> SyntheticQuestion:
         ("what does the bank have to do in this case?", "language"),
         ("이 조항에서 정한 기한은 며칠인가요?", "not_self_contained"),
         ("제5조에서 은행이 지켜야 할 것은 무엇인가요?", "leaks_law"),
+        ("제4장제2절에 따라 은행이 지켜야 할 것은 무엇인가요?", "leaks_law"),
         ("가나 금융법에서 은행이 지켜야 할 것은 무엇인가요?", "leaks_law"),
         ("은행은 고객에게 예금의 해지를 강요하여서는 아니 된다?", "copies_passage"),
     ],
