@@ -28,6 +28,7 @@ import torch
 from lex_assets.retrieval import shards
 from lex_assets.retrieval.blocks import scan_precision
 from lex_assets.retrieval.dense import DenseIndex
+from lex_assets.retrieval.dense_config import DenseConfig
 
 K = 100
 TOPICS, SPREAD, CONE = 300, 1.2, 1.0
@@ -132,6 +133,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from lex_assets.retrieval.dense import DenseIndex
+from lex_assets.retrieval.dense_config import DenseConfig
 def mib(name):
     return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) / 1024
 vectors = np.load(sys.argv[1], mmap_mode="c")
@@ -140,7 +142,7 @@ DenseIndex([str(n) for n in range(500)], np.asarray(vectors[:500])).search(queri
 ids = [f"{n:08d}" for n in range(len(vectors))]
 Path("/proc/self/clear_refs").write_text("5")
 before = mib("VmRSS")
-DenseIndex(ids, vectors, memory_mib=int(sys.argv[2])).search(queries, 100)
+DenseIndex(ids, vectors, config=DenseConfig(memory_mib=int(sys.argv[2]))).search(queries, 100)
 print(f"{mib('VmHWM') - before:.0f}")
 """
 
@@ -171,7 +173,7 @@ def gpu(folder: Path, devices: Sequence[str], sizes: Sequence[int], n_queries: i
     rate = multiply_rate(devices[0], min(sizes[0], 2**18), min(n_queries, 4096), dim)
     for n in sizes:
         vectors = np.load(write_mapped(folder, n, dim), mmap_mode="c")
-        index = DenseIndex(ids_of(n), vectors, devices=devices, memory_mib=memory_mib)
+        index = DenseIndex(ids_of(n), vectors, config=DenseConfig(devices=tuple(devices), memory_mib=memory_mib))
         first, again = (seconds(partial(index.best, queries, K), time.perf_counter) for _ in range(2))
         reached = 2 * n_queries * n * dim / again / rate / len(devices)
         print(f"\n{n_queries:,} x {n:,} x {dim} on {', '.join(devices)}")

@@ -24,7 +24,7 @@ from lex_assets.cli_evaluation import champion, compare, evaluate, leaderboard
 from lex_assets.cli_export import export
 from lex_assets.cli_judging import judge
 from lex_assets.cli_mining import mine
-from lex_assets.cli_options import Engine, keyword_index
+from lex_assets.cli_options import DEVICES, MEMORY_MIB, DenseDevices, Engine, MemoryMib, dense_search, keyword_index
 from lex_assets.cli_questions import Cache, Expansion, Requests, expanded, questions
 from lex_assets.cli_training import merge, models, prepare, train
 from lex_assets.console import TimeLeft, errors, failing_in_one_line, out, writing
@@ -232,6 +232,8 @@ def search(
         Path | None,
         typer.Option(help="벡터, 재순위 점수, 색인의 캐시 폴더 · cache of vectors, reranker scores and indices"),
     ] = None,
+    dense_devices: DenseDevices = DEVICES,
+    memory_mib: MemoryMib = MEMORY_MIB,
     expand: Annotated[
         Expansion, typer.Option(help="언어 모델로 질의를 늘림(LEX_LLM_…) · longer queries by a language model")
     ] = Expansion.none,
@@ -248,7 +250,8 @@ def search(
     encoder = _encoder(retriever, adapter, device) if mode is not Mode.lexical else None
     exclude = {row["query_id"]: set(row["exclude"]) for row in asked.iter_rows(named=True)}
     keywords = keyword_index(table, engine, cache, analyzer) if mode is not Mode.dense else None
-    run = Searcher(table, encoder, keywords, cache).search(longer, mode.value, top_k, exclude, weight, fusion)
+    searcher = Searcher(table, encoder, keywords, cache, dense_search(dense_devices, memory_mib))
+    run = searcher.search(longer, mode.value, top_k, exclude, weight, fusion)
     if reranker or reranker_adapter:
         from lex_assets.models.reranker import Reranker
 

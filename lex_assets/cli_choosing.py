@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lex_assets.cli_options import Engine, keyword_index
+from lex_assets.cli_options import DEVICES, MEMORY_MIB, DenseDevices, Engine, MemoryMib, dense_search, keyword_index
 from lex_assets.console import TimeLeft, errors, failing_in_one_line, out
 from lex_assets.schemas import REGIMES, LexError
 from lex_assets.settings import checked
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lex_assets.evaluation.ablation import AblationConfig
     from lex_assets.evaluation.grid import GridConfig, GridResult, Point, Rankings
     from lex_assets.evaluation.question_sets import QuestionSet
+    from lex_assets.retrieval.dense_config import DenseConfig
     from lex_assets.retrieval.types import Encoder, LexicalSearch
 
 
@@ -54,6 +55,8 @@ def grid(
     engine: Engine = "embedded",
     device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
     cache: Annotated[Path | None, typer.Option(help="벡터와 점수의 캐시 폴더 · cache of vectors and scores")] = None,
+    dense_devices: DenseDevices = DEVICES,
+    memory_mib: MemoryMib = MEMORY_MIB,
 ) -> None:
     """결합 가중치, 후보 수, 재순위 깊이, 접두어를 검증에서 고르고 승자만 시험에 한 번 · Settings chosen on validation, the winner tested once."""
     from lex_assets.evaluation.grid import GridConfig, grid_search
@@ -69,8 +72,9 @@ def grid(
     }  # fmt: skip
     config = checked(GridConfig, tried, "grid")
     choosing, testing = _question_sets(store, domain, regime, (corpus, queries, valid, test), (retriever, reranker))
+    dense = dense_search(dense_devices, memory_mib)
     keywords = keyword_index(testing.corpus, engine, cache)  # validation and test are searched in one corpus
-    rankings_of = _models(retriever, adapter, reranker, reranker_adapter, config, keywords, device, cache)
+    rankings_of = _models(retriever, adapter, reranker, reranker_adapter, config, keywords, device, cache, dense)
     choosing = choosing.restricted(sample_queries(choosing.queries, valid_queries))
     found = grid_search(choosing, testing, config, rankings_of, TimeLeft())
     asked = _submitted(submissions, testing, config, rankings_of) if submissions else None
@@ -129,6 +133,7 @@ def _models(
     keywords: LexicalSearch,
     device: str,
     cache: Path | None,
+    dense: DenseConfig,
 ) -> Callable[[QuestionSet, list[Point]], Rankings]:
     """Rankings by these models; the reranker is loaded only where something is reranked."""
     from lex_assets.evaluation.grid import OWN_PREFIX, Rankings
@@ -142,7 +147,7 @@ def _models(
         template = None if prefix == OWN_PREFIX else prefix
         return BiEncoder(retriever, peft_adapter_path=adapters[0], template=template, device=device)
 
-    return lambda questions, points: Rankings(questions, points, encoder_of, scorer, keywords, cache)
+    return lambda questions, points: Rankings(questions, points, encoder_of, scorer, keywords, cache, dense)
 
 
 def _submitted(
@@ -194,6 +199,8 @@ def ablation(
     ] = None,
     engine: Engine = "embedded",
     device: Annotated[str, typer.Option(help="torch 장치 · torch device")] = "cpu",
+    dense_devices: DenseDevices = DEVICES,
+    memory_mib: MemoryMib = MEMORY_MIB,
     as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
 ) -> None:
     """검색기·재순위기 쌍을 품질, 파라미터, 지연, 메모리로 비교 · Pairs of base models: quality, parameters, latency, memory."""
@@ -213,7 +220,8 @@ def ablation(
 
     cache = store / "cache"
     keywords = keyword_index(sets[0].corpus, engine, cache) if sets else None
-    found = ablate(sets, settings, load, TimeLeft(), keywords, cache / "embeddings")
+    dense = dense_search(dense_devices, memory_mib)
+    found = ablate(sets, settings, load, TimeLeft(), keywords, cache / "embeddings", dense)
     if as_json:
         facts = {"quality": found.quality.to_dicts(), "costs": found.costs.to_dicts()}
         print(json.dumps(facts, ensure_ascii=False, indent=1))

@@ -14,7 +14,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from lex_assets.cli_options import Engine, keyword_index
+from lex_assets.cli_options import DEVICES, MEMORY_MIB, DenseDevices, Engine, MemoryMib, dense_search, keyword_index
 from lex_assets.console import errors, failing_in_one_line, out
 from lex_assets.schemas import DOMAINS, LexError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lex_assets.evaluation.scoring import Scored
     from lex_assets.registry.candidate import Registry
     from lex_assets.registry.champion import Champion
+    from lex_assets.retrieval.dense_config import DenseConfig
 
 DEFAULT_METRICS = ["ndcg@10", "mrr@10", "r@10", "hit@1", "hit@10"]
 BASELINE = "baseline"
@@ -94,6 +95,8 @@ def evaluate(
     ] = Missing.zero,
     engine: Engine = "embedded",
     device: Annotated[str, typer.Option(help="--model의 torch 장치 · torch device")] = "cpu",
+    dense_devices: DenseDevices = DEVICES,
+    memory_mib: MemoryMib = MEMORY_MIB,
     as_json: Annotated[bool, typer.Option("--json", help="JSON으로 출력 · print JSON")] = False,
 ) -> None:
     """run을 채점하거나 모델을 기반과 비교 · Score runs, or a model beside its base; says whether a difference means anything."""
@@ -102,7 +105,8 @@ def evaluate(
             "give one of --run or --submission, each with --qrels, or --model with --store (or --corpus, --queries, --qrels)"
         )
     if model:
-        found = _model_scores(model, base, store, domain, (corpus, queries, qrels), groups, engine, device)
+        dense = dense_search(dense_devices, memory_mib)
+        found = _model_scores(model, base, store, domain, (corpus, queries, qrels), groups, engine, device, dense)
         _print_all(found, as_json)
         return
     if qrels is None:
@@ -160,6 +164,7 @@ def _model_scores(
     groups: Path | None,
     engine: str,
     device: str,
+    dense: DenseConfig,
 ) -> dict[str, tuple[Scored, bool]]:
     """Regime (or "test" for files) → scores of base and model."""
     from lex_assets.evaluation.base_and_model import base_of, is_reranker
@@ -174,7 +179,7 @@ def _model_scores(
                 soft_wrap=True,
                 highlight=False,
             )
-    judge = partial(_rerankers, engine=engine) if reranker else _retrievers
+    judge = partial(_rerankers, engine=engine) if reranker else partial(_retrievers, dense=dense)
     cache = store / "cache" / "embeddings" if store else None
     return {
         one.name: (scored, False)
@@ -211,14 +216,21 @@ def _question_sets(
 
 
 def _retrievers(
-    sets: list[QuestionSet], base: str, model: Path, adapter: str | None, device: str, cache: Path | None
+    sets: list[QuestionSet],
+    base: str,
+    model: Path,
+    adapter: str | None,
+    device: str,
+    cache: Path | None,
+    *,
+    dense: DenseConfig,
 ) -> list[Scored]:
     from lex_assets.evaluation.base_and_model import base_and_model
     from lex_assets.models.bi_encoder import BiEncoder
 
     frozen = BiEncoder(base, device=device)
     trained = BiEncoder(base if adapter else str(model), peft_adapter_path=adapter, device=device)
-    return [base_and_model(one, frozen, trained, cache) for one in sets]
+    return [base_and_model(one, frozen, trained, cache, dense) for one in sets]
 
 
 def _rerankers(

@@ -31,6 +31,7 @@ from lex_assets.queries.filters import SyntheticConfig
 from lex_assets.queries.inherit import SourceSets
 from lex_assets.queries.llm_questions import QuestionConfig
 from lex_assets.queries.writing import LanguageModels, QuestionWriting, WritingConfig
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.schemas import LexError
 from lex_assets.training.recipe import load_settings
 
@@ -58,8 +59,10 @@ Requests = Annotated[
 ]
 
 
-class QuestionSettings(WritingConfig, SyntheticConfig, QuestionConfig, ClientConfig, Budget, Prices, Parameters):
-    """Who writes questions and how, which are kept, how hard an endpoint is asked, and what that may cost."""
+class QuestionSettings(
+    WritingConfig, SyntheticConfig, QuestionConfig, DenseConfig, ClientConfig, Budget, Prices, Parameters
+):
+    """Who writes questions and how, which are kept, how they are searched, how hard an endpoint is asked, what that may cost."""
 
     licence: str = Field(
         default="", description="생성물의 이용 조건. Terms of a model's output; kept with each question."
@@ -146,7 +149,7 @@ def questions(
         settings.part(SyntheticConfig),
         settings.part(QuestionConfig),
         _language_models(settings, cache),
-        lambda mode: partial(_search, mode, passages, retriever, engine, device, vectors),
+        lambda mode: partial(_search, mode, passages, retriever, engine, device, vectors, settings.part(DenseConfig)),
         lambda: _citations(citations),
     )
     errors.print(run.estimate(), soft_wrap=True, markup=False, highlight=False)
@@ -192,6 +195,7 @@ def _search(
     engine: str,
     device: str,
     cache: Path | None,
+    dense: DenseConfig,
     questions: list[str],
     k: int,
 ) -> Sequence[Sequence[str]]:
@@ -203,7 +207,8 @@ def _search(
         from lex_assets.models.bi_encoder import BiEncoder
 
         encoder = BiEncoder(retriever, device=device)
-    return Searcher(passages, encoder, keyword_index(passages, engine, cache), cache).ids(questions, mode, k)
+    keywords = keyword_index(passages, engine, cache)
+    return Searcher(passages, encoder, keywords, cache, dense).ids(questions, mode, k)
 
 
 def _citations(path: Path | None) -> pl.DataFrame:

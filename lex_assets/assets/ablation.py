@@ -18,9 +18,10 @@ from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.schemas import frame_hash
 
-AblationRun = run_config(AblationConfig)
+AblationRun = run_config(AblationConfig, DenseConfig)
 
 
 @stage_asset(group="study", kinds={"torch"}, code_version="1", gpu=True, automatic=False)
@@ -49,7 +50,7 @@ def model_ablation(
         with gpu.held() as device:
             made = ablate(
                 sets, settings, lambda *pair: _bases(models, " + ".join(pair)).load(device),
-                progress, index, store.embeddings,
+                progress, index, store.embeddings, core_settings(config, DenseConfig),
             )  # fmt: skip
         made.quality.write_parquet(folder / "quality.parquet")
         made.costs.write_parquet(folder / "costs.parquet")

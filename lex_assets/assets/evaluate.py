@@ -31,9 +31,10 @@ from lex_assets.resources.gpu import GpuResource
 from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.schemas import ADAPTERS, PASSAGES, QRELS, QUERIES, RUN, frame_hash
 
-EvaluationRun = run_config(EvaluationConfig)
+EvaluationRun = run_config(EvaluationConfig, DenseConfig)
 
 Tables = dict[str, pl.LazyFrame]
 
@@ -55,6 +56,7 @@ def eval_report(
 ) -> dg.MaterializeResult:
     """기반과 어댑터의 비교 보고서. Every system on the whole corpus, both regimes, with intervals; one HTML file."""
     domain, settings = context.partition_key, core_settings(config, EvaluationConfig)
+    dense = core_settings(config, DenseConfig)
     labelled, synthetic = _collected(split), _collected(synthetic_qa)
     queries, qrels = evaluation_queries(labelled, synthetic, domain)
     queries = sample_evaluation(queries, settings.queries_per_set)
@@ -84,11 +86,11 @@ def eval_report(
         index = lexical.over(passages, domain, store.terms, progress)
         with gpu.held() as device:
             stacks = _stacks(device, models, adapter_folders(store, adapters), champion, seeds)
-            ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress, index)
+            ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress, index, dense)
             models_of = [(stack.name, stack.encoder, stack.reranker) for stack in stacks if stack.name not in seeds]
-            score_guards(guards, models_of, store.embeddings).write_parquet(folder / "guards.parquet")
+            score_guards(guards, models_of, store.embeddings, dense).write_parquet(folder / "guards.parquet")
             test = queries.filter(pl.col("set") == "test")
-            costs = [measure(*one, test, passages, settings.rerank_depth, store.embeddings) for one in models_of]
+            costs = [measure(*one, test, passages, settings.rerank_depth, store.embeddings, dense) for one in models_of]
             pl.concat(costs).write_parquet(folder / "costs.parquet")
         ranked.runs.write_parquet(folder / "run.parquet", compression="zstd")
         fusions = {f"fusion_{system}": f"{f.method} {f.weight:.2f}" for system, f in ranked.fusions.items()}

@@ -27,13 +27,14 @@ from lex_assets.resources.lexical import LexicalSearchResource
 from lex_assets.resources.llm import LlmResource
 from lex_assets.resources.models import BaseModelsResource
 from lex_assets.resources.store import StoreResource
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.schemas import PASSAGES, QRELS, QUERIES, LexError
 
 EXAMPLES = 12
 EXAMPLES_PER_FILTER = 3
 
 QuerySelectionRun = run_config(QuerySelection)
-SyntheticRun = run_config(WritingConfig, SyntheticConfig, QuestionConfig)
+SyntheticRun = run_config(WritingConfig, SyntheticConfig, QuestionConfig, DenseConfig)
 
 
 @stage_asset(group="train", kinds={"polars"}, code_version="3")
@@ -61,7 +62,7 @@ def synthetic_qa(
         core_settings(config, SyntheticConfig),
         core_settings(config, QuestionConfig),
         LanguageModels(partial(llm.writer, meter), partial(llm.judging, meter), progress, llm.licence),
-        _searches(table, models, gpu, lexical, context.partition_key, store),
+        _searches(table, models, gpu, lexical, context.partition_key, store, core_settings(config, DenseConfig)),
         lambda: citation_graph["citations"].collect(),
     )
     context.log.info(estimate := run.estimate())
@@ -85,6 +86,7 @@ def _searches(
     lexical: LexicalSearchResource,
     domain: str,
     store: StoreResource,
+    dense_config: DenseConfig,
 ) -> Callable[[str], Search]:
     """Mode → search for the passages, with the base where it is hybrid."""
 
@@ -94,7 +96,7 @@ def _searches(
         keywords = lexical.over(passages, domain, store.terms)
         with gpu.held() if mode == "hybrid" else nullcontext() as device:
             encoder = models.load(device)[0] if device else None
-            return Searcher(passages, encoder, keywords, store.embeddings).ids(questions, mode, k)
+            return Searcher(passages, encoder, keywords, store.embeddings, dense_config).ids(questions, mode, k)
 
     return lambda mode: partial(search, mode)
 

@@ -20,6 +20,7 @@ from lex_assets.evaluation.metrics import DEFAULT_METRICS, parse_metric, summari
 from lex_assets.evaluation.question_sets import QuestionSet
 from lex_assets.evaluation.scoring import Scored, score_runs
 from lex_assets.evaluation.systems import sample_queries
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.search import Searcher, rerank_run
 from lex_assets.retrieval.types import Encoder, LexicalSearch, PairScorer, Progress
 from lex_assets.schemas import SETS, Column, LexError, TableSchema
@@ -119,11 +120,12 @@ def ablate(
     progress: Progress,
     lexical: LexicalSearch | None = None,
     cache_dir: Path | None = None,
+    dense_config: DenseConfig = DenseConfig(),
 ) -> Ablation:
     """Every pair of `config` on every set; one pair is in memory at a time.
 
-    sets: over one corpus · load: (retriever, reranker) → models · lexical: an index over that corpus, built here without one.
-    Raises LexError when there is no question, and what `load` raises."""
+    sets: over one corpus · load: (retriever, reranker) → models · lexical: an index over that corpus, built here without one ·
+    dense_config: devices and memory of the dense searches. Raises LexError when there is no question, and what `load` raises."""
     if not sets:
         raise LexError("ablation: there is no question; add documents or choose another set")
     asked = [one.restricted(sample_queries(one.queries, config.max_queries)) for one in sets]
@@ -133,10 +135,10 @@ def ablate(
     for done, pair in enumerate(config.pairs):
         progress(pair, done, len(config.pairs))
         encoder, reranker = load(*models_of(pair))
-        searcher = Searcher(asked[0].corpus, encoder, keywords.lexical, cache_dir)
+        searcher = Searcher(asked[0].corpus, encoder, keywords.lexical, cache_dir, dense_config)
         for one in asked:
             runs[one.name] += _ranked(one, pair, searcher, reranker, config, cache_dir)
-        costs.append(_cost(pair, encoder, reranker, asked[0], config, cache_dir))
+        costs.append(_cost(pair, encoder, reranker, asked[0], config, cache_dir, dense_config))
         del encoder, reranker, searcher
         _free()
     progress(config.pairs[-1], len(config.pairs), len(config.pairs))
@@ -168,9 +170,15 @@ def _system(pair: str, mode: str) -> str:
 
 
 def _cost(
-    pair: str, encoder: Encoder, reranker: PairScorer, one: QuestionSet, config: AblationConfig, cache_dir: Path | None
+    pair: str,
+    encoder: Encoder,
+    reranker: PairScorer,
+    one: QuestionSet,
+    config: AblationConfig,
+    cache_dir: Path | None,
+    dense_config: DenseConfig,
 ) -> pl.DataFrame:
-    row = measure(pair, encoder, reranker, one.queries, one.corpus, config.rerank_depth, cache_dir)
+    row = measure(pair, encoder, reranker, one.queries, one.corpus, config.rerank_depth, cache_dir, dense_config)
     return row.with_columns(weights_mib=pl.lit(weights_mib(encoder, reranker), pl.Float64))
 
 

@@ -12,6 +12,7 @@ from lex_assets.evaluation.metrics import oracle_run
 from lex_assets.evaluation.question_sets import QuestionSet
 from lex_assets.evaluation.scoring import Scored, score_runs
 from lex_assets.models.weights import TRAINING_CONFIG, read_training_config
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.search import Searcher, rerank_run
 from lex_assets.retrieval.types import Encoder, LexicalSearch, PairScorer
 from lex_assets.schemas import LexError
@@ -44,11 +45,17 @@ def is_reranker(model: Path) -> bool:
     return read_training_config(model).get("kind") == "reranker"
 
 
-def base_and_model(test: QuestionSet, base: Encoder, model: Encoder, cache_dir: Path | None = None) -> Scored:
+def base_and_model(
+    test: QuestionSet,
+    base: Encoder,
+    model: Encoder,
+    cache_dir: Path | None = None,
+    dense_config: DenseConfig = DenseConfig(),
+) -> Scored:
     """Both retrievers, dense alone, on the whole corpus of `test`, counted by article. Raises EvaluationError for questions
     without labels or labels outside the corpus."""
     runs = [
-        Searcher(test.corpus, encoder, cache_dir=cache_dir).search(
+        Searcher(test.corpus, encoder, cache_dir=cache_dir, dense_config=dense_config).search(
             test.queries, "dense", DEPTH, test.exclude, system=name
         )
         for name, encoder in ((BASE, base), (MODEL, model))

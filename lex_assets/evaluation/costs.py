@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.search import Searcher, corpus_texts
 from lex_assets.retrieval.types import Encoder, PairScorer
 from lex_assets.schemas import Column, TableSchema
@@ -43,10 +44,11 @@ def measure(
     corpus: pl.DataFrame,
     rerank_depth: int,
     cache_dir: Path | None = None,
+    dense_config: DenseConfig = DenseConfig(),
 ) -> pl.DataFrame:
     """One COSTS row: the first queries, one at a time, over the whole corpus. The first of them warms up and is not counted."""
     texts = corpus_texts(corpus)
-    searcher = Searcher(corpus, encoder, cache_dir=cache_dir)
+    searcher = Searcher(corpus, encoder, cache_dir=cache_dir, dense_config=dense_config)
     searcher.dense  # noqa: B018  encoding the corpus is not part of a query's time
     with peak_memory(encoder) as peak:
         times = [

@@ -22,6 +22,7 @@ from lex_assets.evaluation.question_sets import QuestionSet
 from lex_assets.evaluation.refusals import refuse
 from lex_assets.evaluation.scoring import Scored, score_runs
 from lex_assets.models.presets import TemplateMode
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.fusion import METHODS, fuse
 from lex_assets.retrieval.score_cache import PART_PAIRS, with_score_cache
 from lex_assets.retrieval.search import Searcher
@@ -125,7 +126,8 @@ class Rankings:
     """The rankings of any point for one set of questions.
 
     questions: query_id and text · encoder_of: the retriever with a prefix, asked for once each · reranker: None when no point
-    reranks · lexical: an index over `questions.corpus`, built here without one · cache_dir: of vectors and reranker scores."""
+    reranks · lexical: an index over `questions.corpus`, built here without one · cache_dir: of vectors and reranker scores ·
+    dense_config: devices and memory of the dense search."""
 
     def __init__(
         self,
@@ -135,11 +137,11 @@ class Rankings:
         reranker: PairScorer | None = None,
         lexical: LexicalSearch | None = None,
         cache_dir: Path | None = None,
+        dense_config: DenseConfig = DenseConfig(),
     ) -> None:
         self.questions, self.points = questions, points
-        self._encoder_of, self._reranker, self._lexical_index, self._cache_dir = (
-            encoder_of, reranker, lexical, cache_dir,
-        )  # fmt: skip
+        self._encoder_of, self._reranker, self._lexical_index = encoder_of, reranker, lexical
+        self._cache_dir, self._dense_config = cache_dir, dense_config
         self.ids, self._texts = questions.queries["query_id"].to_list(), questions.queries["text"].to_list()
         self._exclude = [questions.exclude.get(query_id, set()) for query_id in self.ids]
         self._depth = max(point.top_k for point in points)
@@ -160,7 +162,11 @@ class Rankings:
         for done, prefix in enumerate(prefixes):
             progress(SEARCHING, done, len(prefixes))
             searcher = Searcher(
-                self.questions.corpus, self._encoder_of(prefix), self._searcher.lexical, self._cache_dir
+                self.questions.corpus,
+                self._encoder_of(prefix),
+                self._searcher.lexical,
+                self._cache_dir,
+                self._dense_config,
             )
             self._dense[prefix] = searcher.hits(self._texts, "dense", self._depth, self._exclude)
         if prefixes:

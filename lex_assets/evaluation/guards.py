@@ -18,6 +18,7 @@ from lex_assets.evaluation.metrics import per_query
 from lex_assets.evaluation.systems import own_passages
 from lex_assets.evaluation.trec import read_qrels
 from lex_assets.passages.stored import TEXT_ROW, read_corpus
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.search import Searcher, rerank_run
 from lex_assets.retrieval.types import Encoder, PairScorer
 from lex_assets.schemas import Column, LexError, TableSchema, content_hash, frame_hash
@@ -109,19 +110,25 @@ def _drawn(table: pl.DataFrame, column: str, count: int) -> pl.DataFrame:
 
 
 def score_guards(
-    guards: Sequence[Guard], stacks: Sequence[tuple[str, Encoder, PairScorer]], cache_dir: Path | None = None
+    guards: Sequence[Guard],
+    stacks: Sequence[tuple[str, Encoder, PairScorer]],
+    cache_dir: Path | None = None,
+    dense_config: DenseConfig = DenseConfig(),
 ) -> pl.DataFrame:
     """GUARD_SCORES of every (name, retriever, reranker) on every guard."""
-    frames = [frame for guard in guards for frame in _scores(guard, stacks, cache_dir)]
+    frames = [frame for guard in guards for frame in _scores(guard, stacks, cache_dir, dense_config)]
     return GUARD_SCORES.validate(pl.concat([GUARD_SCORES.frame([]), *frames]))
 
 
 def _scores(
-    guard: Guard, stacks: Sequence[tuple[str, Encoder, PairScorer]], cache_dir: Path | None
+    guard: Guard,
+    stacks: Sequence[tuple[str, Encoder, PairScorer]],
+    cache_dir: Path | None,
+    dense_config: DenseConfig,
 ) -> Iterator[pl.DataFrame]:
     lexical = Searcher(guard.corpus).lexical
     for name, encoder, reranker in stacks:
-        searcher = Searcher(guard.corpus, encoder, lexical, cache_dir)
+        searcher = Searcher(guard.corpus, encoder, lexical, cache_dir, dense_config)
         candidates = searcher.search(guard.queries, "lexical", RERANK_DEPTH, guard.exclude)
         yield _scored(guard, RETRIEVER, name, searcher.search(guard.queries, "dense", DEPTH, guard.exclude))
         reranked = rerank_run(candidates, guard.queries, guard.corpus, reranker, RERANK_DEPTH, cache_dir=cache_dir)

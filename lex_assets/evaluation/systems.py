@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lex_assets.evaluation.metrics import per_query
 from lex_assets.mining.pools import OWN_DOCUMENT_ORIGINS
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.fusion import LearntFusion, fuse, learn_weight
 from lex_assets.retrieval.search import Searcher, rerank_run
 from lex_assets.retrieval.types import Encoder, Hits, LexicalSearch, PairScorer, hits_to_run, run_to_hits
@@ -128,12 +129,14 @@ def rank_systems(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     lexical: LexicalSearch | None = None,
+    dense_config: DenseConfig = DenseConfig(),
 ) -> Ranked:
     """Rank every query that is not for training with BM25 and with each stack.
 
     queries: QUERIES of one domain, any set; `valid` teaches the fusion, `promotion` and `test` are ranked ·
     corpus: PASSAGES of that domain, searched whole · lexical: an index over `corpus` to use
-    instead of an embedded one that is built here. Raises LexError when there is nothing to rank.
+    instead of an embedded one that is built here · dense_config: devices and memory of the dense searches. Raises LexError when
+    there is nothing to rank.
     """
     config, tell = config or SystemsConfig(), progress or (lambda stage, done, total: None)
     bench = _Bench.of(queries, qrels, corpus, config)
@@ -142,7 +145,7 @@ def rank_systems(
     ranked = Ranked(bench.run(bm25, BM25))
     for done, stack in enumerate(stacks):
         tell(f"평가 · evaluating {stack.name}", done, len(stacks))
-        searcher = Searcher(corpus, stack.encoder, lexical_search.lexical, cache_dir)
+        searcher = Searcher(corpus, stack.encoder, lexical_search.lexical, cache_dir, dense_config)
         dense = bench.hits(searcher, "dense")
         hybrid = bench.fused(ranked, stack.hybrid, bm25, dense)
         reranked = bench.reranked(stack, hybrid, cache_dir)

@@ -46,14 +46,11 @@ class DenseSearch:
         queries: pl.DataFrame,
         corpus: pl.DataFrame,
         cache_dir: Path | None = None,
-        config: DenseConfig | None = None,
+        config: DenseConfig = DenseConfig(),
     ) -> DenseSearch:
         """Encode both tables (what `cache_dir` holds is not encoded again) and index the passages."""
         texts = [search_text(c, t) for c, t in corpus.select("context", "text").iter_rows()]
-        config = config or DenseConfig()
-        index = DenseIndex.encode(
-            encoder, corpus["passage_id"].to_list(), texts, cache_dir, config.devices, config.memory_mib
-        )
+        index = DenseIndex.encode(encoder, corpus["passage_id"].to_list(), texts, cache_dir, config)
         questions = cached_encode(encoder, "query", queries["text"].to_list(), cache_dir)
         return cls(index, queries["query_id"].to_list(), questions)
 

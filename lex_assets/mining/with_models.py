@@ -36,7 +36,7 @@ def mine_with_models(
     lexical: LexicalSearch | None = None,
     held_out_families: Set[str] = frozenset(),
     judge: Judge | None = None,
-    dense_config: DenseConfig | None = None,
+    dense_config: DenseConfig = DenseConfig(),
 ) -> Mined:
     """`mine_hard_negatives` with BM25 and `encoder`; `citations` link the cited neighbours.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.embedding_cache import cached_encode
 from lex_assets.retrieval.mapped import release
 from lex_assets.retrieval.types import Encoder, Exclude, Hits, Progress
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from lex_assets.retrieval.exact_search import Banned
     from lex_assets.retrieval.shards import Shard
 
-MEMORY_MIB = 1024
 QUERIES_AT_ONCE = 16_384
 PAIRS_AT_ONCE = 8_192
 _CHECKED_ROWS = 8_192
@@ -33,9 +33,8 @@ class DenseIndex:
     """Vectors of passages and exact search by dot product (the cosine, for unit vectors).
 
     ids: unique · vectors: (n, dim), finite; rounded to float16. A mapped float16 file, its passages in order of id, is read
-    block by block · windows: consecutive vectors of each passage, one each when None · devices: torch devices that share
-    the passages; the answer does not depend on them · memory_mib: MiB for a search on each device, beside vectors in memory,
-    queries and answer.
+    block by block · windows: consecutive vectors of each passage, one each when None · config: devices that share the passages,
+    and the memory of a search on each, beside vectors in memory, queries and answer; the answer does not depend on it.
 
     Raises LexError when ids, vectors and windows do not match, or a vector is not finite.
     """
@@ -45,8 +44,7 @@ class DenseIndex:
         ids: Sequence[str],
         vectors: np.ndarray,
         windows: Sequence[int] | None = None,
-        devices: Sequence[str] = ("cpu",),
-        memory_mib: int = MEMORY_MIB,
+        config: DenseConfig = DenseConfig(),
     ) -> None:
         counts = np.ones(len(ids), np.int64) if windows is None else np.asarray(windows, np.int64)
         if len(counts) != len(ids) or counts.sum() != len(vectors) or len(set(ids)) != len(ids):
@@ -58,7 +56,7 @@ class DenseIndex:
         if order != list(range(len(ids))):
             self.vectors = self.vectors[_rows(np.cumsum(counts) - counts, counts, order)]
         self.starts = np.concatenate([[0], np.cumsum(counts[order])])
-        self.devices, self.memory_mib = tuple(devices), memory_mib
+        self.config = config
         for at in range(0, len(self.vectors), _CHECKED_ROWS):
             _require_finite(self.vectors[at : at + _CHECKED_ROWS], "vectors")
             release(self.vectors)
@@ -70,17 +68,16 @@ class DenseIndex:
         ids: Sequence[str],
         texts: Sequence[str],
         cache_dir: Path | None = None,
-        devices: Sequence[str] = ("cpu",),
-        memory_mib: int = MEMORY_MIB,
+        config: DenseConfig = DenseConfig(),
         progress: Progress | None = None,
     ) -> DenseIndex:
         """Vectors of `texts` by `encoder`, long ones in windows. What `cache_dir` holds is not encoded again; vectors beyond
-        `memory_mib` lie in a file there."""
+        the memory of `config` lie in a file there."""
         order = sorted(range(len(ids)), key=ids.__getitem__)
         windows = encoder.passage_windows([texts[n] for n in order])
         pieces = [piece for passage in windows for piece in passage]
-        vectors = cached_encode(encoder, "passage", pieces, cache_dir, memory_mib, progress)
-        return cls([ids[n] for n in order], vectors, [len(passage) for passage in windows], devices, memory_mib)
+        vectors = cached_encode(encoder, "passage", pieces, cache_dir, config.memory_mib, progress)
+        return cls([ids[n] for n in order], vectors, [len(passage) for passage in windows], config)
 
     def search(self, query_vectors: np.ndarray, k: int, exclude: Exclude = None) -> Hits:
         """The best `k` passages of each query. query_vectors: (n_queries, dim), rounded to float16."""
@@ -124,7 +121,7 @@ class DenseIndex:
     def _shards(self) -> list[Shard]:
         from lex_assets.retrieval.shards import shared_out
 
-        return shared_out(self.vectors, self.starts, self.devices, self.memory_mib)
+        return shared_out(self.vectors, self.starts, self.config.devices, self.config.memory_mib)
 
     def _place(self, passage_id: str) -> int | None:
         """Place of a passage in `ids`, None when it is not there."""

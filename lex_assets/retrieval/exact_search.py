@@ -125,7 +125,8 @@ class ExactSearch:
             if sum(pairs.shape[1] for pairs in waiting) > self._most_pairs:
                 self._settle(block, waiting)
                 waiting = []
-        self._settle(block, waiting)
+        if waiting:
+            self._settle(block, waiting)
 
     def _margin(self, block: Block) -> torch.Tensor:
         """(n_queries,): how far a scanned score, before it is rounded to the scan's precision, can be off the exact one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from lex_assets.retrieval.dense import DenseIndex
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.embedding_cache import cached_encode
 from lex_assets.retrieval.fusion import fuse
 from lex_assets.retrieval.lexical import LexicalIndex
@@ -34,7 +35,7 @@ class Searcher:
 
     corpus: PASSAGES rows (passage_id, context and text are read) · encoder: needed for dense and hybrid · lexical: an
     index that exists already, of any engine (see `engine`); without one it is embedded, of bigrams · cache_dir: where vectors,
-    terms and the keyword index are kept between runs.
+    terms and the keyword index are kept between runs · dense_config: devices and memory of the dense search.
     """
 
     def __init__(
@@ -43,12 +44,13 @@ class Searcher:
         encoder: Encoder | None = None,
         lexical: LexicalSearch | None = None,
         cache_dir: Path | None = None,
+        dense_config: DenseConfig = DenseConfig(),
     ) -> None:
         if not len(corpus):
             raise LexError("search: the corpus is empty; ingest documents and assemble the corpus first")
         self.texts = corpus_texts(corpus)
         self.encoder = encoder
-        self.cache_dir = cache_dir
+        self.cache_dir, self.dense_config = cache_dir, dense_config
         self._lexical = lexical
 
     @cached_property
@@ -62,7 +64,8 @@ class Searcher:
     @cached_property
     def dense(self) -> DenseIndex:
         """The vector index."""
-        return DenseIndex.encode(self._given_encoder(), list(self.texts), list(self.texts.values()), self.cache_dir)
+        ids, texts = list(self.texts), list(self.texts.values())
+        return DenseIndex.encode(self._given_encoder(), ids, texts, self.cache_dir, self.dense_config)
 
     def search(
         self,

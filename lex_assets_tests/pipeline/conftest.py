@@ -49,7 +49,7 @@ def small_config() -> dict[str, Any]:
     config["ops"]["synthetic_qa"]["config"]["max_passages"] = 40
     config["ops"]["retriever_adapter"]["config"] |= {"max_steps": 6, "batch_size": 12, "evaluations": 1}
     config["ops"]["reranker_adapter"]["config"] |= {"max_steps": 4, "evaluations": 1}
-    config["ops"]["eval_report"]["config"] |= {"rerank_depth": 5, "valid_queries": 20}
+    config["ops"]["eval_report"]["config"] |= {"rerank_depth": 5, "valid_queries": 20, "memory_mib": 1}
     return config
 
 

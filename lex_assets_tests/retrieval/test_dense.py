@@ -9,6 +9,7 @@ import torch
 
 from lex_assets.retrieval import blocks, dense, shards
 from lex_assets.retrieval.dense import DenseIndex
+from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.schemas import LexError
 
 PRECISIONS = (torch.float32, torch.bfloat16)
@@ -54,7 +55,7 @@ def unit(generator, n, dim=48, topics=6, spread=0.4):
 def test_equals_the_double_precision_reference_ties_included(precision, block_rows, devices, spread):
     generator = np.random.default_rng(block_rows)
     ids = [f"p{n:03d}" for n in generator.permutation(500)]
-    index = DenseIndex(ids, unit(generator, 500, spread=spread), devices=devices)
+    index = DenseIndex(ids, unit(generator, 500, spread=spread), config=DenseConfig(devices=devices))
     queries = np.concatenate([unit(generator, 12, spread=spread), index.vectors[:4]])
     for k in (1, 20, 500):
         assert index.search(queries, k) == reference(index, queries, k)
@@ -64,7 +65,7 @@ def test_equals_the_double_precision_reference_ties_included(precision, block_ro
 def test_a_passage_scores_what_its_best_window_scores(vectors, precision, block_rows, devices):
     generator = np.random.default_rng(2)
     windows = generator.multinomial(140, np.ones(60) / 60) + 1
-    index = DenseIndex([f"p{n:03d}" for n in generator.permutation(60)], vectors, windows, devices)
+    index = DenseIndex([f"p{n:03d}" for n in generator.permutation(60)], vectors, windows, DenseConfig(devices=devices))
     expected = reference(index, vectors[:7], 60)
     assert index.search(vectors[:7], 60) == expected
     assert index.search(vectors[:7], 9) == [hits[:9] for hits in expected]
@@ -130,6 +131,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from lex_assets.retrieval.dense import DenseIndex
+from lex_assets.retrieval.dense_config import DenseConfig
 def mib(name):
     return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) / 1024
 queries = np.random.default_rng(0).standard_normal((64, 256)).astype(np.float16)
@@ -137,7 +139,7 @@ DenseIndex([str(n) for n in range(500)], np.tile(queries, (8, 1))[:500]).search(
 ids = [f"{n:07d}" for n in range(200_000)]
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = mib("VmRSS")
-index = DenseIndex(ids, np.load(sys.argv[1], mmap_mode="c"), memory_mib=int(sys.argv[2]))
+index = DenseIndex(ids, np.load(sys.argv[1], mmap_mode="c"), config=DenseConfig(memory_mib=int(sys.argv[2])))
 assert len(index.search(queries, 10)[0]) == 10
 print(mib("VmHWM") - before)
 """
