@@ -5,6 +5,7 @@ negatives stale without a cycle in the graph.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,13 @@ MiningRun = run_config(MiningConfig, DenseConfig, JudgeConfig)
 def mining_model(store: StoreResource, models: BaseModelsResource) -> dg.DataVersionsByPartition:
     """One data version per domain: the champion's adapters on the base, or the base alone."""
     registry = Registry(store.registry)
-    return dg.DataVersionsByPartition({domain: mining_version(registry, domain, models) for domain in DOMAINS})
+    bases = models.identities()
+    return dg.DataVersionsByPartition({domain: mining_version(registry, domain, bases) for domain in DOMAINS})
 
 
-def mining_version(registry: Registry, domain: str, models: BaseModelsResource) -> str:
+def mining_version(registry: Registry, domain: str, bases: Mapping[str, str]) -> str:
     """What identifies the mining model: the bases' weights and the champion's adapters."""
-    return content_hash(*models.identities().values(), registry.champions.data_version(domain))[:16]
+    return content_hash(*bases.values(), registry.champions.data_version(domain))[:16]
 
 
 @stage_asset(group="train", kinds={"torch"}, code_version=CODE_VERSION, gpu=True, deps=[mining_model])
@@ -77,7 +79,8 @@ def hard_negative_triplets(
     passages = domain_passages(corpus, context.partition_key)
     citations = CITATIONS.validate(citation_graph["citations"].collect())
     held_out = held_out_families(passages, split_settings(split))
-    registry = Registry(store.registry)
+    registry, bases = Registry(store.registry), models.identities()
+    adapters = registry.champion_folders(context.partition_key)
     meter = llm.meter()
     judge = _judge(core_settings(config, JudgeConfig), llm, meter, context)
     data = frame_hash(queries, qrels, passages)
@@ -86,7 +89,7 @@ def hard_negative_triplets(
         "queries": frame_hash(queries, qrels),
         "corpus": frame_hash(passages),
         "citations": frame_hash(citations),
-        "mining_model": mining_version(registry, context.partition_key, models),
+        "mining_model": mining_version(registry, context.partition_key, bases),
         "lexical": lexical.version(),
         "judge": judge.version() if judge else "",
     }
@@ -101,7 +104,7 @@ def hard_negative_triplets(
         progress = staged_progress_log(context.log)
         index = lexical.over(passages, context.partition_key, store.terms, progress)
         with gpu.held() as device:
-            retriever, reranker = models.load(device, registry.champion_folders(context.partition_key))
+            retriever, reranker = models.load(device, adapters, bases)
             mined = mine_with_models(
                 queries, qrels, passages, retriever, reranker, settings,
                 citations=citations, cache_dir=store.embeddings, progress=progress,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from lex_assets.models.devices import Device
+from lex_assets.schemas import LexError
 
 if TYPE_CHECKING:
     from lex_assets.models.bi_encoder import BiEncoder
@@ -56,8 +58,12 @@ class BaseModelsResource(dg.ConfigurableResource):
 
         return TokenLengths.of(self.retriever, self.trust_remote_code)
 
-    def load(self, device: Device, adapters: AdapterPaths | None = None) -> tuple[BiEncoder, Reranker]:
-        """The retriever and the reranker on `device`, with adapters where given."""
+    def load(
+        self, device: Device, adapters: AdapterPaths | None = None, expected: Mapping[str, str] | None = None
+    ) -> tuple[BiEncoder, Reranker]:
+        """The retriever and the reranker on `device`, with adapters where given.
+
+        expected: `identities` that a result is filed under. Raises LexError when the bases are others by now."""
         from lex_assets.models.bi_encoder import BiEncoder
         from lex_assets.models.reranker import Reranker
 
@@ -67,7 +73,20 @@ class BaseModelsResource(dg.ConfigurableResource):
             "trust_remote_code": self.trust_remote_code,
         }
         retriever, reranker = (str(folder) if folder else None for folder in adapters or (None, None))
-        return (
+        loaded = (
             BiEncoder(self.retriever, peft_adapter_path=retriever, **options),
             Reranker(self.reranker, peft_adapter_path=reranker, **options),
         )
+        for model in loaded:
+            model.weights_hash  # noqa: B018  taken now: what is cached later is filed under what was loaded
+        if expected is not None:
+            self._require(expected)
+        return loaded
+
+    def _require(self, expected: Mapping[str, str]) -> None:
+        for kind, identity in self.identities().items():
+            if identity != expected[kind]:
+                raise LexError(
+                    f"{kind} {getattr(self, kind)}: its weights were replaced while this run began; run it again, and it works with "
+                    "the new ones"
+                )
