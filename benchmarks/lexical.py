@@ -38,9 +38,10 @@ from typing import Any
 
 import numpy as np
 
+from lex_assets.retrieval.bm25 import K1, B
 from lex_assets.retrieval.elasticsearch import ElasticsearchIndex, GivenTerms, Server
 from lex_assets.retrieval.kiwi import law_abbreviations, legal_words
-from lex_assets.retrieval.lexical import K1, B, LexicalIndex
+from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.types import Hit
 from lex_assets.schemas import content_hash
 

@@ -359,6 +359,11 @@ RUN = TableSchema(
 
 def content_hash(*parts: str) -> str:
     """sha256 over the parts, separated so that ("ab", "c") and ("a", "bc") differ. 64 hex digits."""
+    return hash_of(parts)
+
+
+def hash_of(parts: Iterable[str]) -> str:
+    """`content_hash` of parts that need not be there all at once."""
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")
@@ -366,12 +371,18 @@ def content_hash(*parts: str) -> str:
     return digest.hexdigest()
 
 
+_HASHED_ROWS = 65_536
+
+
 def frame_hash(*frames: pl.DataFrame) -> str:
     """sha256 over the frames' contents in row order: equal tables have equal hashes on every machine."""
     digest = hashlib.sha256()
     for frame in frames:
         digest.update(repr(frame.schema).encode())
-        digest.update(frame.write_ndjson().encode())
+        for part in frame.iter_slices(
+            _HASHED_ROWS
+        ):  # the rows of a corpus as one text would take several times its memory
+            digest.update(part.write_ndjson().encode())
     return digest.hexdigest()
 
 

@@ -26,6 +26,7 @@ from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.fusion import METHODS, fuse
 from lex_assets.retrieval.score_cache import PART_PAIRS, with_score_cache
 from lex_assets.retrieval.search import Searcher
+from lex_assets.retrieval.texts import texts_of
 from lex_assets.retrieval.types import Encoder, Hits, LexicalSearch, PairScorer, Progress, hits_to_run, ranked
 from lex_assets.schemas import Column, TableSchema
 
@@ -196,7 +197,8 @@ class Rankings:
     def _rerank(self, pairs: list[tuple[int, str]], progress: Progress) -> None:
         if not pairs or self._reranker is None:
             return
-        scorer, texts = with_score_cache(self._reranker, self._cache_dir), self._searcher.texts
+        scorer = with_score_cache(self._reranker, self._cache_dir)
+        texts = texts_of(self.questions.corpus, (passage_id for _, passage_id in pairs))
         for at in range(0, len(pairs), PART_PAIRS):
             progress(RERANKING, at, len(pairs))
             part = pairs[at : at + PART_PAIRS]

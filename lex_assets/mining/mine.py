@@ -136,7 +136,8 @@ def _judged(task: _Task, evidence: _Evidence, scorer: Scorer) -> pl.DataFrame:
 
 def _with_random(chosen: pl.DataFrame, task: _Task, scorer: Scorer, held_out: Set[str]) -> pl.DataFrame:
     """The CANDIDATES table: `chosen`, and the random negatives."""
-    allowed = task.corpus.filter(~pl.col("family").is_in(list(held_out)))["passage_id"].sort().to_list()
+    ids = task.corpus.filter(~pl.col("family").is_in(list(held_out)))["passage_id"]
+    allowed = ids.sort().to_list() if task.config.random else []
     taken = pl.concat([chosen.select(KEY), task.excluded.select(KEY)])
     spare = scorer.score(random_negatives(task.queries, allowed, taken, task.config), "random")
     found = pl.concat([chosen, spare], how="diagonal")

@@ -17,8 +17,9 @@ from lex_assets.mining.config import MiningConfig
 from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.embedding_cache import cached_encode
+from lex_assets.retrieval.texts import PassageTexts
 from lex_assets.retrieval.types import Encoder, Hits, LexicalSearch
-from lex_assets.schemas import LexError, search_text
+from lex_assets.schemas import LexError
 
 OWN_DOCUMENT_ORIGINS = ("citation", "delegation")
 """Origins whose questions are cut from a citing document: its own passages are neither candidates nor answers.
@@ -27,6 +28,7 @@ A holding, MRC or synthetic question looks for its own document, whose other pas
 KEY = ["query_id", "passage_id"]
 HIT_SCHEMA: Mapping[str, Any] = {"query_id": pl.String, "passage_id": pl.String, "rank": pl.Int32}
 RRF_K = 60  # only orders the reranking budget, so the usual constant will do
+ROWS_AT_ONCE = 65_536
 SPARE = 50
 """Hits fetched beyond the pool size, to make up for those that the exclusions remove."""
 
@@ -49,8 +51,8 @@ class DenseSearch:
         config: DenseConfig = DenseConfig(),
     ) -> DenseSearch:
         """Encode both tables (what `cache_dir` holds is not encoded again) and index the passages."""
-        texts = [search_text(c, t) for c, t in corpus.select("context", "text").iter_rows()]
-        index = DenseIndex.encode(encoder, corpus["passage_id"].to_list(), texts, cache_dir, config)
+        ids, texts = corpus["passage_id"].to_list(), PassageTexts(corpus)
+        index = DenseIndex.encode(encoder, ids, texts, cache_dir, config)
         questions = cached_encode(encoder, "query", queries["text"].to_list(), cache_dir)
         return cls(index, queries["query_id"].to_list(), questions)
 
@@ -84,9 +86,7 @@ def excluded_pairs(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFr
         "own_document": queries.filter(pl.col("origin").is_in(OWN_DOCUMENT_ORIGINS) & (pl.col("doc_id") != ""))
         .join(corpus.select("doc_id", "passage_id"), on="doc_id")
         .select(KEY),
-        "question": queries.select("query_id", words=_words())
-        .join(corpus.select("passage_id", words=_words()), on="words")
-        .select(KEY),
+        "question": _same_words(queries, corpus),
     }
     frames = [frame.with_columns(rule=pl.lit(name)) for name, frame in rules.items()]
     return pl.concat(frames).unique(KEY, keep="first", maintain_order=True)
@@ -99,6 +99,14 @@ def _equivalents(positives: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
         others = positives.join(same, on="passage_id").join(same, on=column, suffix="_other")
         found.append(others.select("query_id", passage_id="passage_id_other"))
     return pl.concat(found)
+
+
+def _same_words(queries: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
+    """Passages that are a question word for word; the corpus' words are not all there at once."""
+    asked = queries.select("query_id", words=_words())
+    parts = corpus.select("passage_id", "text").iter_slices(ROWS_AT_ONCE)
+    found = [asked.join(part.select("passage_id", words=_words()), on="words").select(KEY) for part in parts]
+    return pl.concat([asked.clear().select("query_id", passage_id="words"), *found])
 
 
 def _words() -> pl.Expr:

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from lex_assets.mining.pools import KEY, DenseSearch
+from lex_assets.retrieval.texts import texts_of
 from lex_assets.retrieval.types import PairScorer
-from lex_assets.schemas import LexError, search_text
+from lex_assets.schemas import LexError
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -31,15 +32,15 @@ class Scorer:
         batch_size: int,
         progress: Progress | None = None,
     ) -> None:
-        passages = corpus.select("passage_id", "context", "text")
         self._query = dict(queries.select("query_id", "text").iter_rows())
-        self._passage = {i: search_text(context, text) for i, context, text in passages.iter_rows()}
+        self._corpus = corpus.select("passage_id", "context", "text")
         self._dense, self._reranker, self._batch_size = dense, reranker, batch_size
         self._progress = progress or (lambda stage, done, total: None)
 
     def texts(self, pairs: pl.DataFrame) -> list[tuple[str, str]]:
         """What is scored of `pairs`: the question and the passage with its context."""
-        return [(self._query[query], self._passage[passage]) for query, passage in pairs.select(KEY).iter_rows()]
+        passages = texts_of(self._corpus, pairs["passage_id"])
+        return [(self._query[query], passages[passage]) for query, passage in pairs.select(KEY).iter_rows()]
 
     def dense(self, pairs: pl.DataFrame) -> pl.DataFrame:
         """`pairs` with score_dense, null without dense search."""

@@ -31,14 +31,16 @@ def structural_hits(
     relevant: query_id, passage_id of the positives · neighbours: parent_id → parent_ids linked by citation · scored: adds
     score_dense, by which they are ranked (in seeded order without a retriever).
     """
-    passages = corpus.select("passage_id", "parent_id", "doc_id", title=_title(), order=_order(corpus, config.seed))
+    passages = corpus.select("passage_id", "parent_id", "doc_id", title=_title())
     asked = relevant.join(passages.select("passage_id", "parent_id"), on="passage_id")
     asked = asked.select("query_id", "parent_id").unique()
     own = passages.join(asked.select("parent_id").unique(), on="parent_id")
     makers = {"sibling": (config.pool_sibling, lambda: _siblings(own))}
     makers["same_title"] = (config.pool_same_title, lambda: _same_title(own, passages))
     makers["cited"] = (config.pool_cited, lambda: _cited(own, passages, neighbours))
-    return {name: _ranked(make(), asked, scored) for name, (size, make) in makers.items() if size}
+    return {
+        name: _ranked(_ordered(make(), config.seed), asked, scored) for name, (size, make) in makers.items() if size
+    }
 
 
 def linked_articles(neighbours: Mapping[str, Iterable[str]]) -> pl.DataFrame:
@@ -52,25 +54,26 @@ def _title() -> pl.Expr:
     return pl.col("context").str.split(" > ").list.last().str.extract(_TITLE)
 
 
-def _order(corpus: pl.DataFrame, seed: int) -> pl.Series:
-    """A seeded order of the passages that adding others does not change."""
-    return pl.Series([content_hash(str(seed), passage_id)[:16] for passage_id in corpus["passage_id"]])
+def _ordered(found: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """With the column `order`: a seeded order of the passages that adding others does not change."""
+    hashes = [content_hash(str(seed), passage_id)[:16] for passage_id in found["passage_id"]]
+    return found.with_columns(order=pl.Series(hashes, dtype=pl.String))
 
 
 def _siblings(own: pl.DataFrame) -> pl.DataFrame:
-    return own.select("parent_id", "passage_id", "order")
+    return own.select("parent_id", "passage_id")
 
 
 def _same_title(own: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
     asked = own.select("parent_id", "doc_id", "title").drop_nulls("title").unique()
     found = asked.join(passages, on="title", suffix="_other").filter(pl.col("doc_id") != pl.col("doc_id_other"))
-    return found.select("parent_id", "passage_id", "order")
+    return found.select("parent_id", "passage_id")
 
 
 def _cited(own: pl.DataFrame, passages: pl.DataFrame, neighbours: Mapping[str, Iterable[str]]) -> pl.DataFrame:
     links = linked_articles(neighbours).join(own.select("parent_id").unique(), on="parent_id")
     found = links.join(passages.rename({"parent_id": "other"}), on="other")
-    return found.select("parent_id", "passage_id", "order")
+    return found.select("parent_id", "passage_id")
 
 
 def _ranked(found: pl.DataFrame, asked: pl.DataFrame, scored: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:

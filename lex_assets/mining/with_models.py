@@ -18,7 +18,7 @@ from lex_assets.mining.select import Judge
 from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.score_cache import with_score_cache
-from lex_assets.retrieval.search import corpus_texts
+from lex_assets.retrieval.texts import PassageTexts
 from lex_assets.retrieval.types import Encoder, LexicalSearch, PairScorer
 
 
@@ -45,8 +45,8 @@ def mine_with_models(
     devices and memory of the dense search.
     """
     if lexical is None:
-        texts = corpus_texts(corpus)
-        lexical = LexicalIndex.build(list(texts), list(texts.values()))
+        terms = cache_dir and cache_dir / "terms"
+        lexical = LexicalIndex.build(corpus["passage_id"].to_list(), PassageTexts(corpus), cache_dir=terms)
     dense = DenseSearch.encode(encoder, queries, corpus, cache_dir, dense_config)
     neighbours = {} if citations is None else citation_neighbours(citations, corpus)
     return mine_hard_negatives(

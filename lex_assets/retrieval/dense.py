@@ -17,6 +17,7 @@ import numpy as np
 from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.embedding_cache import cached_encode
 from lex_assets.retrieval.mapped import release
+from lex_assets.retrieval.texts import Pieces
 from lex_assets.retrieval.types import Encoder, Exclude, Hits, Progress
 from lex_assets.schemas import LexError
 
@@ -43,7 +44,7 @@ class DenseIndex:
         self,
         ids: Sequence[str],
         vectors: np.ndarray,
-        windows: Sequence[int] | None = None,
+        windows: Sequence[int] | np.ndarray | None = None,
         config: DenseConfig = DenseConfig(),
     ) -> None:
         counts = np.ones(len(ids), np.int64) if windows is None else np.asarray(windows, np.int64)
@@ -74,10 +75,9 @@ class DenseIndex:
         """Vectors of `texts` by `encoder`, long ones in windows. What `cache_dir` holds is not encoded again; vectors beyond
         the memory of `config` lie in a file there."""
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        windows = encoder.passage_windows([texts[n] for n in order])
-        pieces = [piece for passage in windows for piece in passage]
+        pieces = Pieces.of(encoder, texts, np.array(order, np.int64))
         vectors = cached_encode(encoder, "passage", pieces, cache_dir, config.memory_mib, progress)
-        return cls([ids[n] for n in order], vectors, [len(passage) for passage in windows], config)
+        return cls([ids[n] for n in order], vectors, pieces.windows, config)
 
     def search(self, query_vectors: np.ndarray, k: int, exclude: Exclude = None) -> Hits:
         """The best `k` passages of each query. query_vectors: (n_queries, dim), rounded to float16."""

@@ -40,8 +40,8 @@ def cached_encode(
     keys, first, place = np.unique(_keys(texts), return_index=True, return_inverse=True)
     folder = None if cache_dir is None else Path(cache_dir) / encoder.cache_key(kind)
     parts = [] if folder is None else [_kept(path) for path in sorted(folder.glob("*.npz"))]
-    missing = [texts[n] for n in first[_holders(keys, parts) < 0]]
-    parts += _encoded(encoder, kind, missing, folder, progress)
+    missing = first[_holders(keys, parts) < 0]
+    parts += _encoded(encoder, kind, texts, missing, folder, progress)
     holders = _holders(keys, parts)
     answer = np.empty((0, 0), np.float16)
     for number in np.unique(holders):
@@ -63,7 +63,7 @@ class _Part:
 
 
 def _keys(texts: Sequence[str]) -> np.ndarray:
-    return np.array([content_hash(text)[:32] for text in texts], "S32")
+    return np.fromiter((content_hash(text)[:32] for text in texts), "S32", len(texts))
 
 
 def _rows(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -82,13 +82,19 @@ def _holders(keys: np.ndarray, parts: Sequence[_Part]) -> np.ndarray:
 
 
 def _encoded(
-    encoder: Encoder, kind: str, texts: Sequence[str], folder: Path | None, progress: Progress | None
+    encoder: Encoder,
+    kind: str,
+    texts: Sequence[str],
+    missing: np.ndarray,
+    folder: Path | None,
+    progress: Progress | None,
 ) -> Iterator[_Part]:
-    """Parts of texts of similar length, longest first: a batch that does not fit in memory fails at once."""
+    """Parts of the missing texts, by number, of similar length, longest first: a batch that does not fit in memory fails at once."""
     encode = encoder.encode_queries if kind == "query" else encoder.encode_passages
-    ordered = sorted(texts, key=len, reverse=True)
+    lengths = np.fromiter((len(texts[n]) for n in missing), np.int64, len(missing))
+    ordered = missing[np.argsort(-lengths, kind="stable")]
     for at in range(0, len(ordered), PART_ROWS):
-        part = ordered[at : at + PART_ROWS]
+        part = [texts[n] for n in ordered[at : at + PART_ROWS].tolist()]
         keys, vectors = _keys(part), encode(part).astype(np.float16)
         yield _Part(keys, vectors.view) if folder is None else _kept(_write(folder, keys, vectors))
         if progress:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from lex_assets.retrieval.texts import PassageTexts
 from lex_assets.retrieval.types import LexicalSearch, Progress
 from lex_assets.schemas import LexError, content_hash
 
@@ -78,10 +79,7 @@ class LexicalConfig(BaseModel):
         self, corpus: pl.DataFrame, name: str, cache_dir: Path | None = None, progress: Progress | None = None
     ) -> LexicalSearch:
         """An index of `corpus` (PASSAGES). name, cache_dir, progress: see `build`."""
-        from lex_assets.retrieval.search import corpus_texts
-
-        texts = corpus_texts(corpus)
-        return self.build(name, list(texts), list(texts.values()), cache_dir, progress)
+        return self.build(name, corpus["passage_id"].to_list(), PassageTexts(corpus), cache_dir, progress)
 
     def build(
         self,

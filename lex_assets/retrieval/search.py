@@ -15,6 +15,7 @@ from lex_assets.retrieval.embedding_cache import cached_encode
 from lex_assets.retrieval.fusion import fuse
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.score_cache import with_score_cache
+from lex_assets.retrieval.texts import PassageTexts, texts_of
 from lex_assets.retrieval.types import (
     Encoder,
     Exclude,
@@ -25,7 +26,7 @@ from lex_assets.retrieval.types import (
     ranked,
     run_to_hits,
 )
-from lex_assets.schemas import LexError, search_text
+from lex_assets.schemas import LexError
 
 MODES = ("lexical", "dense", "hybrid")
 
@@ -48,8 +49,7 @@ class Searcher:
     ) -> None:
         if not len(corpus):
             raise LexError("search: the corpus is empty; ingest documents and assemble the corpus first")
-        self.texts = corpus_texts(corpus)
-        self.encoder = encoder
+        self.corpus, self.encoder = corpus, encoder
         self.cache_dir, self.dense_config = cache_dir, dense_config
         self._lexical = lexical
 
@@ -59,13 +59,13 @@ class Searcher:
         if self._lexical is not None:
             return self._lexical
         terms = None if self.cache_dir is None else Path(self.cache_dir) / "terms"
-        return LexicalIndex.build(list(self.texts), list(self.texts.values()), cache_dir=terms)
+        return LexicalIndex.build(self._ids, PassageTexts(self.corpus), cache_dir=terms)
 
     @cached_property
     def dense(self) -> DenseIndex:
         """The vector index."""
-        ids, texts = list(self.texts), list(self.texts.values())
-        return DenseIndex.encode(self._given_encoder(), ids, texts, self.cache_dir, self.dense_config)
+        encoder, texts = self._given_encoder(), PassageTexts(self.corpus)
+        return DenseIndex.encode(encoder, self._ids, texts, self.cache_dir, self.dense_config)
 
     def search(
         self,
@@ -105,6 +105,10 @@ class Searcher:
         """As `hits`, without the scores: for each text the ids of its `k` best passages, best first."""
         return [[passage_id for passage_id, _ in found] for found in self.hits(texts, mode, k)]
 
+    @property
+    def _ids(self) -> list[str]:
+        return self.corpus["passage_id"].to_list()
+
     def _given_encoder(self) -> Encoder:
         if self.encoder is None:
             raise LexError("dense search needs a retriever; give one, or search with mode lexical")
@@ -113,7 +117,7 @@ class Searcher:
 
 def corpus_texts(corpus: pl.DataFrame) -> dict[str, str]:
     """passage_id → what is indexed and encoded for it."""
-    return {i: search_text(c, t) for i, c, t in corpus.select("passage_id", "context", "text").iter_rows()}
+    return dict(zip(corpus["passage_id"].to_list(), PassageTexts(corpus), strict=True))
 
 
 def rerank_run(
@@ -131,8 +135,9 @@ def rerank_run(
     All pairs are scored in one call, so that batches are of similar length across queries. cache_dir: where scores are kept
     between runs.
     """
-    texts, ids = corpus_texts(corpus), queries["query_id"].to_list()
+    ids = queries["query_id"].to_list()
     heads = [found[:depth] for found in run_to_hits(run, ids)]
+    texts = texts_of(corpus, (passage_id for head in heads for passage_id, _ in head))
     pairs = [
         (question, texts[passage_id])
         for question, head in zip(queries["text"].to_list(), heads, strict=True)

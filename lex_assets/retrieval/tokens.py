@@ -7,7 +7,8 @@ its last part. It may be deleted at any time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -21,6 +22,9 @@ from lex_assets.schemas import LexError, content_hash
 PART_TEXTS = 8192
 """Texts that are cut, and kept, together."""
 
+READ_PARTS = 4
+"""Parts that are in memory at once; texts that come in the same order again lie in one or two."""
+
 
 def tokens_of(
     texts: Sequence[str], analyzer: str, cache_dir: Path | None = None, progress: Progress | None = None
@@ -30,8 +34,22 @@ def tokens_of(
     analyzer: a name, or several joined by +, whose terms then stand side by side · progress: told how many of the missing
     texts are cut. Raises LexError for an analyzer that is unknown or not installed.
     """
-    parts = [_cached(texts, one, cache_dir, progress) for one in analyzers(analyzer)]
-    return parts[0] if len(parts) == 1 else side_by_side(parts)
+    return joined(list(token_parts(texts, analyzer, cache_dir, progress)))
+
+
+def token_parts(
+    texts: Sequence[str],
+    analyzer: str,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+    order: np.ndarray | None = None,
+) -> Iterator[Tokens]:
+    """As `tokens_of`, in parts that have vocabularies of their own. order: numbers of the texts, in which they come."""
+    places = np.arange(len(texts)) if order is None else order
+    sources = [_source(texts, places, one, cache_dir, progress) for one in analyzers(analyzer)]
+    for at in range(0, len(places), PART_TEXTS):
+        parts = [tokens(places[at : at + PART_TEXTS]) for tokens in sources]
+        yield parts[0] if len(parts) == 1 else side_by_side(parts)
 
 
 def terms_of(texts: Sequence[str], analyzer: str) -> list[list[str]]:
@@ -43,49 +61,77 @@ def terms_of(texts: Sequence[str], analyzer: str) -> list[list[str]]:
     ]
 
 
-def _cached(texts: Sequence[str], analyzer: Analyzer, cache_dir: Path | None, progress: Progress | None) -> Tokens:
+Source = Callable[[np.ndarray], Tokens]
+"""Numbers of texts → their terms."""
+
+
+def _source(
+    texts: Sequence[str], order: np.ndarray, analyzer: Analyzer, cache_dir: Path | None, progress: Progress | None
+) -> Source:
     if cache_dir is None:
-        return joined([analyzer.cut(texts[at : at + PART_TEXTS]) for at in range(0, len(texts), PART_TEXTS)])
-    keys, first, place = np.unique(_keys(texts), return_index=True, return_inverse=True)
-    folder = Path(cache_dir) / f"{analyzer.name}-{analyzer.version}"
-    parts = [_read(path) for path in sorted(folder.glob("*.npz"))]
-    missing = [texts[n] for n in first[~np.isin(keys, [key for part in parts for key in part[0]])]]
-    parts += _made(missing, analyzer, folder, progress)
-    whole, held = joined([tokens for _, tokens in parts]), np.concatenate([_NO_KEYS, *(part for part, _ in parts)])
-    order = np.argsort(held, kind="stable")
-    return whole.rows(order[np.searchsorted(held, keys, sorter=order)][place])
+        return lambda numbers: analyzer.cut([texts[n] for n in numbers.tolist()])
+    return _Kept(texts, order, analyzer, Path(cache_dir) / f"{analyzer.name}-{analyzer.version}", progress).tokens
+
+
+class _Kept:
+    """Where in the parts of a folder the terms of each text are; missing ones are cut first, in the order in which they come."""
+
+    def __init__(
+        self, texts: Sequence[str], order: np.ndarray, analyzer: Analyzer, folder: Path, progress: Progress | None
+    ) -> None:
+        keys = _keys(texts)
+        self._paths = sorted(folder.glob("*.npz"))
+        held = [_part(path, "keys") for path in self._paths]
+        first = np.sort(np.unique(keys[order], return_index=True)[1])
+        missing = order[first][~np.isin(keys[order[first]], np.concatenate([_NO_KEYS, *held]))]
+        for at in range(0, len(missing), PART_TEXTS):
+            part = missing[at : at + PART_TEXTS]
+            self._paths.append(_write(folder, keys[part], analyzer.cut([texts[n] for n in part.tolist()])))
+            held.append(keys[part])
+            if progress:
+                progress(f"analyse {analyzer.name}", at + len(part), len(missing))
+        found = _places(np.concatenate([_NO_KEYS, *held]), keys)
+        ends = np.cumsum([0, *map(len, held)])
+        self._part = np.searchsorted(ends, found, side="right") - 1
+        self._row = found - ends[self._part]
+        self._read = lru_cache(READ_PARTS)(_read)
+
+    def tokens(self, numbers: np.ndarray) -> Tokens:
+        """The terms of some texts."""
+        parts = self._part[numbers]
+        used = np.unique(parts).tolist()
+        rows = [np.flatnonzero(parts == part) for part in used]
+        found = [self._read(self._paths[p]).rows(self._row[numbers[some]]) for p, some in zip(used, rows, strict=True)]
+        return joined(found).rows(np.argsort(np.concatenate([np.empty(0, np.int64), *rows])))
+
+
+def _places(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    order = np.argsort(keys, kind="stable")
+    return order[np.searchsorted(keys, wanted, sorter=order)]
 
 
 _NO_KEYS = np.empty(0, "S32")
 
 
 def _keys(texts: Sequence[str]) -> np.ndarray:
-    return np.array([content_hash(text)[:32] for text in texts], "S32")
+    return np.fromiter((content_hash(text)[:32] for text in texts), "S32", len(texts))
 
 
-def _made(
-    texts: list[str], analyzer: Analyzer, folder: Path, progress: Progress | None
-) -> Iterator[tuple[np.ndarray, Tokens]]:
-    for at in range(0, len(texts), PART_TEXTS):
-        part = texts[at : at + PART_TEXTS]
-        keys, tokens = _keys(part), analyzer.cut(part)
-        _write(folder, keys, tokens)
-        yield keys, tokens
-        if progress:
-            progress(f"analyse {analyzer.name}", at + len(part), len(texts))
+def _read(path: Path) -> Tokens:
+    vocabulary = _part(path, "vocabulary").tobytes().decode().split("\n")
+    return Tokens(vocabulary, _part(path, "ids"), _part(path, "starts"))
 
 
-def _read(path: Path) -> tuple[np.ndarray, Tokens]:
+def _part(path: Path, name: str) -> np.ndarray:
     try:
         with np.load(path) as part:
-            vocabulary = part["vocabulary"].tobytes().decode().split("\n")
-            return part["keys"], Tokens(vocabulary, part["ids"], part["starts"])
+            return part[name]
     except (OSError, ValueError, BadZipFile, KeyError) as error:
         raise LexError(f"token cache {path} cannot be read ({error}); delete it") from error
 
 
-def _write(folder: Path, keys: np.ndarray, tokens: Tokens) -> None:
-    """Named by what it holds: writers beside each other do no harm."""
+def _write(folder: Path, keys: np.ndarray, tokens: Tokens) -> Path:
+    """The part's path. Named by what it holds: writers beside each other do no harm."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{content_hash(*sorted(keys.astype(str)))[:32]}.npz"
     beside = path.with_suffix(f".{os.getpid()}.tmp")
@@ -93,3 +139,4 @@ def _write(folder: Path, keys: np.ndarray, tokens: Tokens) -> None:
     with beside.open("wb") as file:
         np.savez(file, keys=keys, ids=tokens.ids, starts=tokens.starts, vocabulary=vocabulary)
     beside.replace(path)
+    return path

@@ -25,8 +25,12 @@ from lex_assets.assets.questions import training_queries
 from lex_assets.definitions import resources
 from lex_assets.models.presets import BUILTIN_DIR
 from lex_assets.resources.models import BaseModelsResource
+from lex_assets.retrieval.elasticsearch import failures
 from lex_assets_tests.llm.server import KEY, Answer, Behaviour, LlmServer, error
 from lex_assets_tests.pipeline.minable import ASSET, DOMAIN, give_minable, mine, mined
+from lex_assets_tests.retrieval.elasticsearch.conftest import MAJOR
+from lex_assets_tests.retrieval.elasticsearch.double import Double
+from lex_assets_tests.retrieval.elasticsearch.front import Front, opened
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -203,3 +207,25 @@ def test_weights_swapped_between_their_hash_and_their_loading_end_the_run(
         assert "reranker: its weights were replaced while this run began; run it again" in failed(mine())
     assert not (store / "tables" / ASSET).exists() and not list((store / "stages" / ASSET).glob("[!.]*"))
     done(mine())
+
+
+def test_a_search_server_lost_in_the_middle_ends_the_run_and_what_was_mined_before_stays(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(mine())
+    before = mined(store)["triplets"]
+    monkeypatch.setattr(failures, "BACKOFF_S", (0.01,))
+    front = Front(Double(MAJOR), MAJOR)
+    with opened(front) as url:
+        for name, value in {
+            "LEXICAL_ENGINE": "elasticsearch",
+            "LEXICAL_SERVER_ANALYZER": "given",
+            "ES_URL": url,
+        }.items():
+            monkeypatch.setenv(f"LEX_{name}", value)
+        front.drop["/_msearch"] = 99
+        assert "no answer" in (line := failed(mine())) and "start the server" in line
+        assert mined(store)["triplets"].equals(before)
+        front.drop.clear()
+        done(mine())
+    assert negatives(mined(store)["triplets"]) == negatives(before)

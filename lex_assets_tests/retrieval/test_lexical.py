@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections import Counter
 
 import bm25s
 import numpy as np
 import pytest
 
-from lex_assets.retrieval import lexical, postings
-from lex_assets.retrieval.lexical import K1, B, LexicalIndex
-from lex_assets.retrieval.tokens import terms_of
+from lex_assets.retrieval import lexical, postings, tokens
+from lex_assets.retrieval.bm25 import K1, B, bm25_over
+from lex_assets.retrieval.lexical import LexicalIndex
+from lex_assets.retrieval.terms import Tokens
+from lex_assets.retrieval.tokens import terms_of, tokens_of
 from lex_assets.schemas import LexError
 
 TEXTS = {
@@ -95,7 +98,7 @@ def test_an_index_that_is_kept_is_opened_again_and_a_changed_corpus_makes_anothe
     ids, texts = list(TEXTS), list(TEXTS.values())
     fresh = LexicalIndex.build(ids, texts).search(["이혼 재산분할"], 5)
     assert LexicalIndex.build(ids, texts, cache_dir=tmp_path).search(["이혼 재산분할"], 5) == fresh
-    monkeypatch.setattr(lexical, "_bm25_over", None)  # nothing may be indexed again
+    monkeypatch.setattr(lexical, "bm25_over", None)  # nothing may be indexed again
     assert LexicalIndex.build(ids, texts, cache_dir=tmp_path).search(["이혼 재산분할"], 5) == fresh
     monkeypatch.undo()
     changed = LexicalIndex.build(ids, ["이혼", *texts[1:]], cache_dir=tmp_path)
@@ -123,3 +126,37 @@ def test_what_cannot_be_indexed_is_said(tmp_path):
         LexicalIndex.build(["a"], ["..."])
     with pytest.raises(LexError, match="no lexical index at"):
         LexicalIndex.load(tmp_path)
+
+
+def files_of(cache_dir) -> dict[str, bytes]:
+    [folder] = (path for path in (cache_dir / "indices").iterdir() if path.is_dir())
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_same_corpus_gives_the_same_bytes_whatever_was_kept_before_and_however_it_is_parted(tmp_path, monkeypatch):
+    ids, texts = [f"p{n:03d}" for n in range(300)], drawn(1, 300)
+    one, two = tmp_path / "one", tmp_path / "two"
+    LexicalIndex.build(ids, texts, cache_dir=one)
+    monkeypatch.setattr(tokens, "PART_TEXTS", 17)
+    tokens_of([*drawn(2, 40), *reversed(texts[:90])], "bigram", two)
+    kept = LexicalIndex.build(list(reversed(ids)), list(reversed(texts)), cache_dir=two)
+    assert files_of(one) == files_of(two)
+    queries = drawn(3, 20)
+    assert kept.search(queries, 10) == LexicalIndex.build(ids, texts).search(queries, 10)
+
+
+def made_parts(count: int):
+    """Parts of 200 texts of 200 terms, made one after the other."""
+    vocabulary, generator = [f"t{n}" for n in range(3000)], np.random.default_rng(0)
+    for _ in range(count):
+        yield Tokens(vocabulary, generator.integers(0, 3000, 40_000, np.int32), np.arange(201) * 200)
+
+
+def test_an_index_in_files_takes_the_memory_of_a_part(tmp_path):
+    peaks = []
+    for count in (1, 5, 50):  # the first one imports
+        tracemalloc.start()
+        bm25_over(made_parts(count), tmp_path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 2 * peaks[1] < 40_000 * 50 * 8, peaks

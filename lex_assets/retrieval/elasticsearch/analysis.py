@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lex_assets.retrieval.lexical import K1, B
+from lex_assets.retrieval.bm25 import K1, B
 from lex_assets.retrieval.tokens import terms_of
 from lex_assets.schemas import LexError
 

@@ -83,6 +83,21 @@ def test_an_index_that_the_server_made_anew_is_not_taken_for_the_build(place):
     assert place.behind() == [good.index] and place.indices() == {good.index}
 
 
+def test_a_mapping_that_conflicts_is_said_to_be_so(place):
+    good = place.build()
+
+    def another():
+        index = under_way(place)
+        place.client().indices.delete(index=index)
+        fields = {"id": {"type": "keyword"}, "text": {"type": "keyword"}}
+        place.client().indices.create(index=index, mappings={"properties": fields})
+
+    place.front.before["/_bulk"] = another
+    with pytest.raises(LexError, match=r": 400 .*; the index is not as it was created: look for an index template"):
+        place.build(["a"], ["가"])
+    assert place.behind() == [good.index] and place.indices() == {good.index}
+
+
 def test_an_index_with_the_name_of_the_alias_is_named(place):
     place.client().indices.create(index=place.alias)
     with pytest.raises(LexError, match="remove that index, or set another index_prefix"):
