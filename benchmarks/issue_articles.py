@@ -69,8 +69,14 @@ class IssueArticles:
         return Counter((question.set, question.regime) for question in self.questions)
 
 
-def load(folder: Path, groups: Mapping[str, str], split: SplitConfig | None = None) -> IssueArticles:
-    """The benchmark in `folder`; `groups`: decision → split group of the pipeline."""
+def load(
+    folder: Path,
+    groups: Mapping[str, str],
+    split: SplitConfig | None = None,
+    evaluation: Sequence[str] = EVALUATION,
+) -> IssueArticles:
+    """The benchmark in `folder`; `groups`: decision → split group of the pipeline · evaluation: sets that are kept from
+    training; questions of the others train."""
     split = split or SplitConfig()
     every, specific = (read_qrels(folder / f"{name}.tsv") for name in ("qrels", "qrels_specific"))
     boilerplate = set().union(*every.values()) - set().union(*specific.values())
@@ -87,21 +93,22 @@ def load(folder: Path, groups: Mapping[str, str], split: SplitConfig | None = No
         decision = f"PREC_{query_id.rsplit('-', 1)[0]}"
         group = groups.get(decision, decision)
         share = float(np.mean([held[article] for article in every[query_id] if article in held]))
-        name = _set_of(share, split_set(group, split.seed, split.fractions))
+        name = split_set(group, split.seed, split.fractions)
+        name = _set_of(share, name if name in evaluation else "train")
         regime = UNSEEN_LAW if share == 1 else "unseen_query"
         questions.append(Question(query_id, texts[query_id], group, name, regime, frozenset(gold)))
-    return IssueArticles(articles, _without_leaks(questions))
+    return IssueArticles(articles, _without_leaks(questions, evaluation))
 
 
 def _set_of(held_share: float, name: str) -> str:
     return DROPPED if 0 < held_share < 1 or (held_share == 1 and name == "train") else name
 
 
-def _without_leaks(questions: Sequence[Question]) -> list[Question]:
+def _without_leaks(questions: Sequence[Question], evaluation: Sequence[str]) -> list[Question]:
     """Training questions that nearly repeat an evaluation question are dropped, and unseen-law questions with a gold article
     that training has."""
     trained = [n for n, question in enumerate(questions) if question.set == "train"]
-    asked = [question.text for question in questions if question.set in EVALUATION]
+    asked = [question.text for question in questions if question.set in evaluation]
     repeats = contained(asked, [questions[n].text for n in trained], SplitConfig().overlap)["within"].unique()
     dropped = {trained[n] for n in repeats}
     known = set().union(*(questions[n].gold for n in trained if n not in dropped))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,14 +28,15 @@ from pathlib import Path
 
 import numpy as np
 from issue_articles import UNSEEN_LAW, IssueArticles, Question, load, ndcg_at_10, read_lines, read_qrels
-from train_builtin import load_material
+from train_builtin import Material, load_material
+from train_supervised import final_retriever
 
 from lex_assets.evaluation.significance import bootstrap_interval
 from lex_assets.models.bi_encoder import BiEncoder
 from lex_assets.queries.split import SplitConfig, split_set
 from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.retrieval.known import KnownQuestions, Likenesses, popularity
-from lex_assets.retrieval.learned import Signal, candidates, learn_ranking
+from lex_assets.retrieval.learned import Learning, Signal, candidates, group_scores, learn_ranking
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.named import NamedLaws, in_named_laws
 from lex_assets.retrieval.types import Hits, ranked
@@ -44,6 +46,9 @@ QUOTED = re.compile(r'["“]([^"”]{4,80})["”]')
 DEPTH = 200
 UNSEEN_LAW_IMPORTANCE = 10.0
 """Weight of a validation question on an unseen law: there are fifteen times fewer of them."""
+LEARN = ("valid", "promotion")
+"""Sets whose questions the ranking is learnt from: the retriever that ships has not seen them."""
+LAW_DEPTH = 50
 WORDING_STEP = 3
 """Every third training question is enough for the few weights over words."""
 Gold = Sequence[frozenset[str] | set[str]]
@@ -66,11 +71,17 @@ class Signals:
     by_name: dict[str, Signal]
     context: np.ndarray
 
-    def ranking(self, learn: np.ndarray, apply: np.ndarray, gold: Gold, importance: np.ndarray) -> Hits:
+    def ranking(
+        self, learn: np.ndarray, apply: np.ndarray, gold: Gold, importance: np.ndarray, seed: int = Learning.seed
+    ) -> Hits:
         """Learnt on the questions `learn`, applied to the questions `apply` (row numbers)."""
         found = candidates(self.by_name, self.context)
         learnt = learn_ranking(
-            list(self.by_name), [found[n] for n in learn], [gold[n] for n in learn], importance[learn]
+            list(self.by_name),
+            [found[n] for n in learn],
+            [gold[n] for n in learn],
+            importance[learn],
+            Learning(seed=seed),
         )
         return learnt.rank([found[n] for n in apply])
 
@@ -102,13 +113,9 @@ class Wording:
             self.of_law[article.law].append(article.id)
         self.names = NamedLaws(self.of_law)
 
-    def named(self, texts: Sequence[str]) -> list[frozenset[str]]:
-        """Laws that each text names."""
-        return [self.names.in_text(text) for text in texts]
-
     def signals(self, texts: Sequence[str]) -> Signals:
         """context: whether a question names a law."""
-        bm25, named = self.articles.search(texts, DEPTH), self.named(texts)
+        bm25, named = self.articles.search(texts, DEPTH), [self.names.in_text(text) for text in texts]
         title = per_character(self.titles.search(texts, DEPTH), texts)
         return Signals(
             {
@@ -127,53 +134,125 @@ class Wording:
         return learnt.rank(candidates(asked.by_name, asked.context))
 
 
-def articles(shared: Path, groups: Mapping[str, str], encoder: BiEncoder, on: str) -> None:
-    """Issue → articles, both regimes from one ranking; on validation questions by three folds."""
-    bench = load(shared / "bench" / "wide", groups)
-    train, asked = bench.asked("train"), bench.asked("valid", "test") if on == "test" else bench.asked("valid")
-    texts, answers = [question.text for question in asked], [question.gold for question in train]
-    wording = Wording(bench)
-    signals = wording.signals(texts)
-    vectors, known_texts = encoder.encode_queries(texts), [question.text for question in train]
+def known_questions(bench: IssueArticles, final: IssueArticles) -> list[Question]:
+    """Answered questions that may be remembered when a test question is asked: those of all other groups, but no unseen law
+    and no near repetition of a test question (`final`), nor of a validation question among those of training."""
+    allowed = {question.id for question in final.asked("train")}
+    return [question for question in bench.asked("train", *LEARN) if question.id in allowed]
+
+
+def answered(
+    known: Sequence[Question], asked: Sequence[Question], encoder: BiEncoder | None
+) -> tuple[Hits, np.ndarray]:
+    """What the known questions say, and the likeness of the nearest; to a known one as if its group had not been known."""
+    texts = [question.text for question in known]
+    vectors = encoder.encode_queries(texts) if encoder else None
+    memory = KnownQuestions(texts, [q.gold for q in known], [q.group for q in known], vectors)
+    others, row = [q.text for q in asked], {question.id: n for n, question in enumerate(known)}
+    hits, near = memory.answer(others, encoder.encode_queries(others) if encoder else None)
+    own_hits, own_near = memory.answer_known()
+    for n, question in enumerate(asked):
+        if question.id in row:
+            hits[n], near[n] = own_hits[row[question.id]], own_near[row[question.id]]
+    return hits, near
+
+
+def article_signals(
+    bench: IssueArticles, known: Sequence[Question], asked: Sequence[Question], encoder: BiEncoder
+) -> Signals:
+    """Everything that the ranking of articles reads; context: whether a law is named, the nearest known question, length."""
+    texts, wording = [question.text for question in asked], Wording(bench)
+    signals, law_of = wording.signals(texts), {article.id: article.law for article in bench.articles}
     index = DenseIndex(wording.ids, encoder.encode_passages([article.searched for article in bench.articles]))
-    known = KnownQuestions(known_texts, answers, vectors=encoder.encode_queries(known_texts))
-    cited, near = known.answer(texts, vectors)
-    by_words = KnownQuestions(known_texts, answers).answer(texts)[0]
+    cited, near = answered(known, asked, encoder)
     signals.by_name |= {
-        "wording": Signal(wording.ranking(train[::WORDING_STEP], signals)),
-        "dense": Signal(index.search(vectors, DEPTH)),
+        "wording": Signal(wording.ranking(bench.asked("train")[::WORDING_STEP], signals)),
+        "dense": Signal(index.search(encoder.encode_queries(texts), DEPTH)),
         "known": Signal(cited, missing=0.0),
-        "known_words": Signal(by_words, missing=0.0),
+        "known_words": Signal(answered(known, asked, None)[0], missing=0.0),
     }
     proposed = [{i for s in signals.by_name.values() for i, _ in s.hits[n][:DEPTH]} for n in range(len(asked))]
-    prior = popularity(proposed, [q.group for q in asked], answers, [q.group for q in train])
-    signals.by_name["popularity"] = Signal(prior, missing=0.0, proposes=False)
-    signals.context = np.concatenate([signals.context, near[:, None]], axis=1)
-    law_of = {article.id: article.law for article in bench.articles}
-    answered = {law_of[article] for right in answers for article in right}
-    strange = np.array([bool(laws) and not laws & answered for laws in wording.named(texts)])
-    report_articles(asked, signals, strange, on)
+    prior = popularity(proposed, [q.group for q in asked], [q.gold for q in known], [q.group for q in known])
+    best = [hits[:LAW_DEPTH] for hits in signals.by_name["bm25"].hits]
+    length = {article.id: math.log1p(len(article.text)) for article in bench.articles}
+    signals.by_name |= {
+        "popularity": Signal(prior, missing=0.0, proposes=False),
+        "known_law": Signal(group_scores(cited, proposed, law_of), missing=0.0, proposes=False),
+        "bm25_law": Signal(group_scores(best, proposed, law_of, max), missing=0.0, proposes=False),
+        "length": Signal([ranked([(i, length[i]) for i in found]) for found in proposed], missing=0.0, proposes=False),
+    }
+    lengths = np.array([[math.log1p(len(text))] for text in texts])
+    signals.context = np.concatenate([signals.context, near[:, None], lengths], axis=1)
+    return signals
 
 
-def report_articles(asked: Sequence[Question], signals: Signals, strange: np.ndarray, on: str) -> None:
-    """Learn on validation questions, show both regimes. strange: questions that name only laws which no training question
-    was answered from; they go by words alone, as what was learnt from answers has nothing to say on them."""
+def articles(shared: Path, material: Material, encoder: BiEncoder, arguments: argparse.Namespace) -> None:
+    """Issue → articles, both regimes from one ranking."""
+    folder, groups, split = shared / "bench" / "wide", material.groups, material.split
+    bench, final = load(folder, groups, split), load(folder, groups, split, ("test",))
+    learn = bench.asked(*LEARN)
+    asked = learn if arguments.on == "valid" else learn + bench.asked("test")
+    signals = article_signals(bench, known_questions(bench, final), asked, encoder)
     gold, unseen = [q.gold for q in asked], np.array([q.regime == UNSEEN_LAW for q in asked])
-    importance, group = np.where(unseen, UNSEEN_LAW_IMPORTANCE, 1.0), np.array([q.group for q in asked])
-    valid = np.array([q.set == "valid" for q in asked])
-    fold = np.array([int(content_hash(name), 16) % 3 for name in group]) if on == "valid" else np.where(valid, 1, 0)
-    learnt = np.empty(len(asked))
-    for n in range(3 if on == "valid" else 1):
-        rows = np.flatnonzero(fold == n)
-        hits = signals.ranking(np.flatnonzero(valid & (fold != n)), rows, gold, importance)
-        by_words = signals.by_name["wording"].hits
-        hits = [by_words[row] if strange[row] else found for row, found in zip(rows, hits, strict=True)]
-        learnt[rows] = ndcg_at_10(hits, [gold[row] for row in rows])
-    shown = {"BM25": "bm25", "wording": "wording", "retriever": "dense", "known": "known"}
-    every = {name: ndcg_at_10(signals.by_name[of].hits, gold) for name, of in shown.items()} | {"learnt": learnt}
+    importance = np.where(unseen, UNSEEN_LAW_IMPORTANCE, 1.0)
+    shown = {"BM25": "bm25", "wording": "wording", "shipped": "dense", "known": "known"}
+    systems = {name: ndcg_at_10(signals.by_name[of].hits, gold) for name, of in shown.items()}
+    if arguments.on == "valid":
+        systems["learnt"] = by_folds(asked, signals, gold, importance)
+    else:
+        rows = np.arange(len(learn), len(asked))
+        every = [
+            of_one_seed(final, material, asked, signals, gold, importance, rows, seed, arguments)
+            for seed in range(arguments.seeds)
+        ]
+        systems |= {name: np.mean([found[name] for found in every], 0) for name in ("retriever", "learnt")}
+        seeds_shown(every, unseen, rows)
     for regime, chosen in (("unseen query", ~unseen), ("unseen law", unseen)):
-        rows = np.flatnonzero(chosen & np.array([q.set == on for q in asked]))
-        show(f"issue → article, {regime}", {name: scores[rows] for name, scores in every.items()}, group[rows].tolist())
+        rows = np.flatnonzero(chosen & np.array([q.set == arguments.on for q in asked]))
+        names = [asked[row].group for row in rows]
+        show(f"issue → article, {regime}", {name: scores[rows] for name, scores in systems.items()}, names)
+
+
+def by_folds(asked: Sequence[Question], signals: Signals, gold: Gold, importance: np.ndarray) -> np.ndarray:
+    """NDCG@10 of the learnt ranking on the questions that it is learnt from, by five folds of their groups."""
+    fold = np.array([int(content_hash(question.group), 16) % 5 for question in asked])
+    learnt = np.empty(len(asked))
+    for n in range(5):
+        rows = np.flatnonzero(fold == n)
+        hits = signals.ranking(np.flatnonzero(fold != n), rows, gold, importance)
+        learnt[rows] = ndcg_at_10(hits, [gold[row] for row in rows])
+    return learnt
+
+
+def of_one_seed(
+    final: IssueArticles,
+    material: Material,
+    asked: Sequence[Question],
+    signals: Signals,
+    gold: Gold,
+    importance: np.ndarray,
+    rows: np.ndarray,
+    seed: int,
+    arguments: argparse.Namespace,
+) -> dict[str, np.ndarray]:
+    """NDCG@10 (asked,) of a retriever trained on all but the test groups, and of the ranking with it; 0 but on `rows`."""
+    dense = final_retriever(final, material, seed, arguments.retrievers).search([asked[row].text for row in rows])
+    before = signals.by_name["dense"]
+    signals.by_name["dense"] = Signal([*before.hits[: rows[0]], *dense])
+    hits = signals.ranking(np.arange(rows[0]), rows, gold, importance, seed)
+    signals.by_name["dense"] = before
+    found = {name: np.zeros(len(asked)) for name in ("retriever", "learnt")}
+    for name, ranking in (("retriever", dense), ("learnt", hits)):
+        found[name][rows] = ndcg_at_10(ranking, [gold[row] for row in rows])
+    return found
+
+
+def seeds_shown(every: Sequence[Mapping[str, np.ndarray]], unseen: np.ndarray, rows: np.ndarray) -> None:
+    """One line a system and regime: the figure of each seed."""
+    for name in ("retriever", "learnt"):
+        for regime, chosen in (("unseen query", ~unseen[rows]), ("unseen law", unseen[rows])):
+            figures = " ".join(f"{found[name][rows][chosen].mean():.4f}" for found in every)
+            print(f"issue → article, {regime}, {name}, by seed: {figures}", flush=True)
 
 
 # ------------------------------------------------------------------------------------------------------------ decisions
@@ -302,6 +381,8 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="raw documents and benchmarks")
     parser.add_argument("--cache", type=Path, default=Path("data/raw_cache"), help="where archives are unpacked")
     parser.add_argument("--on", choices=["valid", "test"], default="test", help="questions to report")
+    parser.add_argument("--retrievers", type=Path, default=Path("data/retrievers"), help="where retrievers are kept")
+    parser.add_argument("--seeds", type=int, default=3, help="retrievers and rankings of articles on test questions")
     parser.add_argument("--tasks", nargs="+", default=["delegation", "decisions", "articles"])
     arguments = parser.parse_args()
     logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -309,10 +390,11 @@ def main() -> None:
     if "delegation" in arguments.tasks:
         delegation(arguments.shared, encoder)
     if {"decisions", "articles"} & set(arguments.tasks):
-        groups = load_material(arguments.shared / "raw", arguments.cache).groups
-        for name, run in (("decisions", decisions), ("articles", articles)):
-            if name in arguments.tasks:
-                run(arguments.shared, groups, encoder, arguments.on)
+        material = load_material(arguments.shared / "raw", arguments.cache)
+        if "decisions" in arguments.tasks:
+            decisions(arguments.shared, material.groups, encoder, arguments.on)
+        if "articles" in arguments.tasks:
+            articles(arguments.shared, material, encoder, arguments)
 
 
 if __name__ == "__main__":

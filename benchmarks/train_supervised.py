@@ -34,6 +34,7 @@ from lex_assets.models.presets import BUILTIN_DIR
 from lex_assets.passages.overlap import contained
 from lex_assets.queries.split import split_set
 from lex_assets.retrieval.dense import DenseIndex
+from lex_assets.retrieval.types import Hits
 from lex_assets.schemas import content_hash, search_text
 
 log = logging.getLogger("train_supervised")
@@ -84,20 +85,20 @@ class Examples:
     def of(cls, task: IssueArticles, material: Material, tokenizer: PreTrainedTokenizerFast, s: Settings) -> Examples:
         """Tokenized, cut at the lengths of the settings."""
 
-        def ids(texts: Sequence[str], most: int) -> list[Ids]:
-            return [
-                row[: most - 2] or [tokenizer.unk_token_id]
-                for row in tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-            ]
-
         holdings, place = holdings_by_issue(material), {article.id: n for n, article in enumerate(task.articles)}
         asked = task.asked("train")
         return cls(
-            [ids([question.text, *holdings.get(question.id, [])], s.query_length) for question in asked],
+            [token_ids(tokenizer, [q.text, *holdings.get(q.id, [])], s.query_length) for q in asked],
             [sorted(place[article] for article in question.gold) for question in asked],
-            ids([article.searched for article in task.articles], s.passage_length),
+            token_ids(tokenizer, [article.searched for article in task.articles], s.passage_length),
             np.flatnonzero([not article.held_out for article in task.articles]),
         )
+
+
+def token_ids(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], most: int) -> list[Ids]:
+    """Cut so that two special tokens fit; a text without a known piece has one unknown."""
+    rows = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return [row[: most - 2] or [tokenizer.unk_token_id] for row in rows]
 
 
 def holdings_by_issue(material: Material) -> dict[str, list[str]]:
@@ -204,6 +205,41 @@ def train_bag(examples: Examples, vocabulary: int, s: Settings) -> Tensor:
                 eta,
             )
     return table.detach()
+
+
+@dataclass(frozen=True)
+class BagRetriever:
+    """A bag over one benchmark's articles. table: piece vectors · ids: of the articles · vectors: of the articles."""
+
+    table: Tensor
+    tokenizer: PreTrainedTokenizerFast
+    ids: list[str]
+    vectors: Tensor
+    query_length: int
+
+    def search(self, texts: Sequence[str], k: int = 200) -> Hits:
+        """The nearest articles of each text."""
+        rows = token_ids(self.tokenizer, texts, self.query_length)
+        return DenseIndex(self.ids, self.vectors.numpy()).search(encoded(self.table, rows).numpy(), k)
+
+
+def final_retriever(task: IssueArticles, material: Material, seed: int, kept: Path) -> BagRetriever:
+    """For a figure on test questions, not to ship: trained like the one that ships, on all training questions of `task`
+    (loaded with the test groups alone kept from training), with its tokenizer. Its weights are kept in the folder `kept`."""
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoTokenizer
+
+    s = Settings(seed=Settings.seed + seed)
+    tokenizer = AutoTokenizer.from_pretrained(BUILTIN_DIR / FOLDER)
+    examples = Examples.of(task, material, tokenizer, s)
+    path = kept / f"{content_hash(str(s), str(examples.queries), str(examples.gold))}.safetensors"
+    if not path.exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        save_file({"table": train_bag(examples, len(tokenizer), s)}, path.with_suffix(".partial"))
+        path.with_suffix(".partial").replace(path)
+    table = load_file(path)["table"]
+    ids = [article.id for article in task.articles]
+    return BagRetriever(table, tokenizer, ids, encoded(table, examples.passages), s.query_length)
 
 
 # ----------------------------------------------------------------------------------------------------------------- BERT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lex_assets.retrieval.learned import LearntRanking, Signal, candidates, learn_ranking
+from lex_assets.retrieval.learned import LearntRanking, Signal, candidates, group_scores, learn_ranking
 from lex_assets.retrieval.named import NamedLaws, in_named_laws
 from lex_assets.retrieval.types import Hits
 from lex_assets.schemas import LexError
@@ -49,20 +49,38 @@ def test_weights_are_the_same_again_and_survive_the_file(tmp_path) -> None:
     found = candidates({"a": Signal(hits(1)), "b": Signal(hits(2))}, np.zeros((N, 0)))
     gold = [{"p1"}] * N
     learnt = learn_ranking(["a", "b"], found, gold)
-    assert learnt == learn_ranking(["a", "b"], found, gold)
-    learnt.save(tmp_path / "ranking.json")
-    again = LearntRanking.load(tmp_path / "ranking.json")
-    assert again == learnt
+    assert learnt.rank(found) == learn_ranking(["a", "b"], found, gold).rank(found)
+    learnt.save(tmp_path / "ranking.safetensors")
+    again = LearntRanking.load(tmp_path / "ranking.safetensors")
+    assert again.systems == learnt.systems
     assert again.rank(found) == learnt.rank(found)
+
+
+def test_learning_leaves_the_random_numbers_of_its_caller_alone() -> None:
+    import torch
+
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    learn_ranking(["a"], candidates({"a": Signal(hits(1))}, np.zeros((N, 0))), [{"p1"}] * N)
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_signal_that_does_not_propose_only_judges() -> None:
     prior = Signal([[("elsewhere", 9.0), ("p2", 1.0)]] * N, missing=0.0, proposes=False)
     (one, *_) = candidates({"a": Signal(hits(1)), "prior": prior}, np.zeros((N, 0)))
     assert "elsewhere" not in one.ids
-    column = one.features[:, 2]  # of "prior": its score, then how far it lies below its best
+    column = one.features[:, 3]  # of "prior": its score, how far it lies below its best, its rank
     assert column[one.ids.index("p2")] == 1.0
     assert np.count_nonzero(column) == 1
+
+
+def test_passages_share_what_their_law_was_found_with() -> None:
+    law_of = {"a1": "a", "a2": "a", "b1": "b", "c1": "c"}
+    found: Hits = [[("a1", 3.0), ("a2", 1.0), ("b1", 2.0)]]
+    proposed = [["a2", "b1", "c1"]]
+    assert group_scores(found, proposed, law_of) == [[("a2", 4.0), ("b1", 2.0)]]
+    assert group_scores(found, proposed, law_of, max) == [[("a2", 3.0), ("b1", 2.0)]]
 
 
 def test_what_does_not_fit_is_refused_by_name(tmp_path) -> None:
@@ -72,11 +90,11 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path) -> None:
     with pytest.raises(LexError, match="no candidate is a right answer"):
         learn_ranking(["a"], found, [{"nowhere"}] * N)
     learnt = learn_ranking(["a"], found, [{"p1"}] * N)
-    with pytest.raises(LexError, match=r"2 features \(a\), the candidates have 4"):
+    with pytest.raises(LexError, match=r"3 features \(a\), the candidates have 6"):
         learnt.rank(candidates({"a": Signal(hits(1)), "b": Signal(hits(2))}, np.zeros((N, 0))))
-    (tmp_path / "no.json").write_text("[1]")
+    (tmp_path / "no.safetensors").write_text("[1]")
     with pytest.raises(LexError, match="holds no learnt ranking"):
-        LearntRanking.load(tmp_path / "no.json")
+        LearntRanking.load(tmp_path / "no.safetensors")
 
 
 @pytest.mark.parametrize(
