@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from issue_articles import UNSEEN_LAW, IssueArticles, Question, load, ndcg_at_10, read_lines, read_qrels
 from train_builtin import Material, load_material
-from train_supervised import final_retriever
+from train_supervised import BagRetriever, final_retriever
 
 from lex_assets.evaluation.significance import bootstrap_interval
 from lex_assets.models.bi_encoder import BiEncoder
@@ -186,72 +186,78 @@ def article_signals(
     return signals
 
 
+@dataclass(frozen=True)
+class AskedArticles:
+    """Questions with what every system found. learn: how many of them, the first, the ranking is learnt from."""
+
+    questions: list[Question]
+    signals: Signals
+    learn: int
+
+    @property
+    def gold(self) -> Gold:
+        """Right articles of each question."""
+        return [question.gold for question in self.questions]
+
+    @property
+    def unseen(self) -> np.ndarray:
+        """(n,) whether a question is of an unseen law."""
+        return np.array([question.regime == UNSEEN_LAW for question in self.questions])
+
+    @property
+    def importance(self) -> np.ndarray:
+        """(n,) weight of each question in learning."""
+        return np.where(self.unseen, UNSEEN_LAW_IMPORTANCE, 1.0)
+
+    def by_folds(self) -> np.ndarray:
+        """(n,) NDCG@10 of the ranking, learnt without the question's own fifth of the groups."""
+        fold = np.array([int(content_hash(question.group), 16) % 5 for question in self.questions])
+        learnt = np.empty(len(self.questions))
+        for n in range(5):
+            rows = np.flatnonzero(fold == n)
+            hits = self.signals.ranking(np.flatnonzero(fold != n), rows, self.gold, self.importance)
+            learnt[rows] = ndcg_at_10(hits, [self.gold[row] for row in rows])
+        return learnt
+
+    def by_seed(self, retriever: BagRetriever, seed: int) -> dict[str, np.ndarray]:
+        """(n - learn,) NDCG@10 of the retriever and of the ranking with it, on the questions behind the first `learn`."""
+        rows = np.arange(self.learn, len(self.questions))
+        dense = retriever.search([self.questions[row].text for row in rows])
+        hits = [*self.signals.by_name["dense"].hits[: self.learn], *dense]
+        signals = Signals(self.signals.by_name | {"dense": Signal(hits)}, self.signals.context)
+        ranking = signals.ranking(np.arange(self.learn), rows, self.gold, self.importance, seed)
+        gold = self.gold[self.learn :]
+        return {"retriever": ndcg_at_10(dense, gold), "learnt": ndcg_at_10(ranking, gold)}
+
+
 def articles(shared: Path, material: Material, encoder: BiEncoder, arguments: argparse.Namespace) -> None:
     """Issue → articles, both regimes from one ranking."""
     folder, groups, split = shared / "bench" / "wide", material.groups, material.split
     bench, final = load(folder, groups, split), load(folder, groups, split, ("test",))
     learn = bench.asked(*LEARN)
-    asked = learn if arguments.on == "valid" else learn + bench.asked("test")
-    signals = article_signals(bench, known_questions(bench, final), asked, encoder)
-    gold, unseen = [q.gold for q in asked], np.array([q.regime == UNSEEN_LAW for q in asked])
-    importance = np.where(unseen, UNSEEN_LAW_IMPORTANCE, 1.0)
+    questions = learn if arguments.on == "valid" else learn + bench.asked("test")
+    signals = article_signals(bench, known_questions(bench, final), questions, encoder)
+    asked = AskedArticles(questions, signals, len(learn))
+    rows = slice(0, None) if arguments.on == "valid" else slice(len(learn), None)
     shown = {"BM25": "bm25", "wording": "wording", "shipped": "dense", "known": "known"}
-    systems = {name: ndcg_at_10(signals.by_name[of].hits, gold) for name, of in shown.items()}
+    systems = {name: ndcg_at_10(signals.by_name[of].hits, asked.gold)[rows] for name, of in shown.items()}
     if arguments.on == "valid":
-        systems["learnt"] = by_folds(asked, signals, gold, importance)
+        systems["learnt"] = asked.by_folds()
     else:
-        rows = np.arange(len(learn), len(asked))
-        every = [
-            of_one_seed(final, material, asked, signals, gold, importance, rows, seed, arguments)
-            for seed in range(arguments.seeds)
-        ]
-        systems |= {name: np.mean([found[name] for found in every], 0) for name in ("retriever", "learnt")}
-        seeds_shown(every, unseen, rows)
-    for regime, chosen in (("unseen query", ~unseen), ("unseen law", unseen)):
-        rows = np.flatnonzero(chosen & np.array([q.set == arguments.on for q in asked]))
-        names = [asked[row].group for row in rows]
-        show(f"issue → article, {regime}", {name: scores[rows] for name, scores in systems.items()}, names)
+        seeds = range(arguments.seeds)
+        every = [asked.by_seed(final_retriever(final, material, n, arguments.retrievers), n) for n in seeds]
+        systems |= {name: np.mean([found[name] for found in every], axis=0) for name in every[0]}
+        show_seeds(every, asked.unseen[rows])
+    for regime, chosen in (("unseen query", ~asked.unseen[rows]), ("unseen law", asked.unseen[rows])):
+        names = [question.group for question, taken in zip(questions[rows], chosen, strict=True) if taken]
+        show(f"issue → article, {regime}", {name: scores[chosen] for name, scores in systems.items()}, names)
 
 
-def by_folds(asked: Sequence[Question], signals: Signals, gold: Gold, importance: np.ndarray) -> np.ndarray:
-    """NDCG@10 of the learnt ranking on the questions that it is learnt from, by five folds of their groups."""
-    fold = np.array([int(content_hash(question.group), 16) % 5 for question in asked])
-    learnt = np.empty(len(asked))
-    for n in range(5):
-        rows = np.flatnonzero(fold == n)
-        hits = signals.ranking(np.flatnonzero(fold != n), rows, gold, importance)
-        learnt[rows] = ndcg_at_10(hits, [gold[row] for row in rows])
-    return learnt
-
-
-def of_one_seed(
-    final: IssueArticles,
-    material: Material,
-    asked: Sequence[Question],
-    signals: Signals,
-    gold: Gold,
-    importance: np.ndarray,
-    rows: np.ndarray,
-    seed: int,
-    arguments: argparse.Namespace,
-) -> dict[str, np.ndarray]:
-    """NDCG@10 (asked,) of a retriever trained on all but the test groups, and of the ranking with it; 0 but on `rows`."""
-    dense = final_retriever(final, material, seed, arguments.retrievers).search([asked[row].text for row in rows])
-    before = signals.by_name["dense"]
-    signals.by_name["dense"] = Signal([*before.hits[: rows[0]], *dense])
-    hits = signals.ranking(np.arange(rows[0]), rows, gold, importance, seed)
-    signals.by_name["dense"] = before
-    found = {name: np.zeros(len(asked)) for name in ("retriever", "learnt")}
-    for name, ranking in (("retriever", dense), ("learnt", hits)):
-        found[name][rows] = ndcg_at_10(ranking, [gold[row] for row in rows])
-    return found
-
-
-def seeds_shown(every: Sequence[Mapping[str, np.ndarray]], unseen: np.ndarray, rows: np.ndarray) -> None:
+def show_seeds(every: Sequence[Mapping[str, np.ndarray]], unseen: np.ndarray) -> None:
     """One line a system and regime: the figure of each seed."""
-    for name in ("retriever", "learnt"):
-        for regime, chosen in (("unseen query", ~unseen[rows]), ("unseen law", unseen[rows])):
-            figures = " ".join(f"{found[name][rows][chosen].mean():.4f}" for found in every)
+    for name in every[0]:
+        for regime, chosen in (("unseen query", ~unseen), ("unseen law", unseen)):
+            figures = " ".join(f"{found[name][chosen].mean():.4f}" for found in every)
             print(f"issue → article, {regime}, {name}, by seed: {figures}", flush=True)
 
 

@@ -122,7 +122,9 @@ class LearntRanking:
         from safetensors.numpy import save_file
 
         layers = {f"layer.{n}": array for n, array in enumerate(self.layers)}
-        save_file({"mean": self.mean, "scale": self.scale, **layers}, path, {"systems": "\n".join(self.systems)})
+        partial = path.with_name(f"{path.name}.partial")
+        save_file({"mean": self.mean, "scale": self.scale, **layers}, partial, {"systems": "\n".join(self.systems)})
+        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> LearntRanking:
