@@ -207,39 +207,44 @@ def train_bag(examples: Examples, vocabulary: int, s: Settings) -> Tensor:
     return table.detach()
 
 
-@dataclass(frozen=True)
 class BagRetriever:
-    """A bag over one benchmark's articles. table: piece vectors · ids: of the articles · vectors: of the articles."""
+    """One bag, or several side by side, over the articles of one benchmark."""
 
-    table: Tensor
-    tokenizer: PreTrainedTokenizerFast
-    ids: list[str]
-    vectors: Tensor
-    query_length: int
+    def __init__(
+        self, tables: Sequence[Tensor], tokenizer: PreTrainedTokenizerFast, ids: Sequence[str], passages: Sequence[Ids]
+    ) -> None:
+        self.tables, self.tokenizer = tables, tokenizer
+        self.index = DenseIndex(list(ids), self._vectors(passages))
 
     def search(self, texts: Sequence[str], k: int = 200) -> Hits:
         """The nearest articles of each text."""
-        rows = token_ids(self.tokenizer, texts, self.query_length)
-        return DenseIndex(self.ids, self.vectors.numpy()).search(encoded(self.table, rows).numpy(), k)
+        return self.index.search(self._vectors(token_ids(self.tokenizer, texts, Settings.query_length)), k)
+
+    def _vectors(self, rows: Sequence[Ids]) -> np.ndarray:
+        return (torch.cat([encoded(table, rows) for table in self.tables], 1) / len(self.tables) ** 0.5).numpy()
 
 
-def final_retriever(task: IssueArticles, material: Material, seed: int, kept: Path) -> BagRetriever:
+def final_retriever(task: IssueArticles, material: Material, seeds: Sequence[int], kept: Path) -> BagRetriever:
     """For a figure on test questions, not to ship: trained like the one that ships, on all training questions of `task`
-    (loaded with the test groups alone kept from training), with its tokenizer. Its weights are kept in the folder `kept`."""
-    from safetensors.torch import load_file, save_file
+    (loaded with the test groups alone kept from training), with its tokenizer; a bag per seed. Weights are kept in the folder
+    `kept`."""
     from transformers import AutoTokenizer
 
-    s = Settings(seed=Settings.seed + seed)
     tokenizer = AutoTokenizer.from_pretrained(BUILTIN_DIR / FOLDER)
-    examples = Examples.of(task, material, tokenizer, s)
+    examples = Examples.of(task, material, tokenizer, Settings())
+    tables = [_kept_bag(examples, len(tokenizer), Settings(seed=Settings.seed + seed), kept) for seed in seeds]
+    return BagRetriever(tables, tokenizer, [article.id for article in task.articles], examples.passages)
+
+
+def _kept_bag(examples: Examples, vocabulary: int, s: Settings, kept: Path) -> Tensor:
+    from safetensors.torch import load_file, save_file
+
     path = kept / f"{content_hash(str(s), str(examples.queries), str(examples.gold))}.safetensors"
     if not path.exists():
         kept.mkdir(parents=True, exist_ok=True)
-        save_file({"table": train_bag(examples, len(tokenizer), s)}, path.with_suffix(".partial"))
+        save_file({"table": train_bag(examples, vocabulary, s)}, path.with_suffix(".partial"))
         path.with_suffix(".partial").replace(path)
-    table = load_file(path)["table"]
-    ids = [article.id for article in task.articles]
-    return BagRetriever(table, tokenizer, ids, encoded(table, examples.passages), s.query_length)
+    return load_file(path)["table"]
 
 
 # ----------------------------------------------------------------------------------------------------------------- BERT
