@@ -372,6 +372,7 @@ def hash_of(parts: Iterable[str]) -> str:
 
 
 _HASHED_ROWS = 65_536
+"""Written as text at once: all rows of a corpus would take several times its memory."""
 
 
 def frame_hash(*frames: pl.DataFrame) -> str:
@@ -379,9 +380,7 @@ def frame_hash(*frames: pl.DataFrame) -> str:
     digest = hashlib.sha256()
     for frame in frames:
         digest.update(repr(frame.schema).encode())
-        for part in frame.iter_slices(
-            _HASHED_ROWS
-        ):  # the rows of a corpus as one text would take several times its memory
+        for part in frame.iter_slices(_HASHED_ROWS):
             digest.update(part.write_ndjson().encode())
     return digest.hexdigest()
 
