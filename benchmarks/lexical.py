@@ -4,9 +4,9 @@
 
 - `python benchmarks/lexical.py speed --shared ../shared`: 6,000 issues of `bench/wide` against its 27,276 articles and the 6,468 of
   `bench/core` (without equal texts). Compared with bm25s, backend numba, called as its manual says, its compilation left out;
-  cutting, indexing and searching count on both sides, best of three, turn by turn. Seen on two busy cores, seconds by the clock:
-  bm25s 5.53 with the same terms and 2.53 with its own words, which are fewer; here 2.33 (2.4 times as fast), 0.99 in a second
-  run (5.6 times).
+  cutting, indexing and searching count on both sides, best of three, turn by turn. Seen on two idle cores, seconds by the clock:
+  bm25s 6.51 with the same terms and 3.11 with its own words, which are fewer; here 2.92 (2.2 times as fast), 1.42 in a second
+  run (4.6 times); in other runs 2.1 to 2.3 and 4.2 to 4.5 times, once 2.4 and 5.6.
 - `python benchmarks/lexical.py analyzers --shared ../shared`: NDCG@10 on the validation groups of the four benches, and
   CPU seconds; terms are kept, so that a fusion counts only what its parts have not cut before. Seen for bigram, kiwi, kiwi-legal and
   the fusions bigram+kiwi and bigram+kiwi-legal: core .386 .393 .385 .401 .398, wide .390 .389 .387 .403 .402,
