@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,17 @@ from filelock import FileLock
 
 from lex_assets.retrieval.analyzers import analyzers
 from lex_assets.retrieval.bm25 import bm25_over
-from lex_assets.retrieval.postings import Postings
+from lex_assets.retrieval.postings import Asked, Postings, find_by_numpy
 from lex_assets.retrieval.terms import Tokens
 from lex_assets.retrieval.tokens import token_parts, tokens_of
-from lex_assets.retrieval.types import Exclude, Hit, Hits, Progress
+from lex_assets.retrieval.types import Exclude, Hits, Progress
 from lex_assets.schemas import LexError, hash_of
 
 FORMAT = "4"
 AT_ONCE = 250
 """Queries that one thread takes together."""
 THREADS_FROM = 100_000
-"""Passages from which a query takes so long that threads do not wait for each other more than they gain."""
-LEAST = np.nextafter(np.float32(0), np.float32(1))
-"""The smallest score above none."""
+"""Passages from which numpy takes so long over a query that threads do not wait for each other more than they gain."""
 
 
 class LexicalIndex:
@@ -41,7 +39,7 @@ class LexicalIndex:
         self.analyzer = analyzer
         self.cache_dir = cache_dir
         self._bm25 = bm25
-        self._postings = Postings.of(bm25.scores)
+        self._postings = Postings(bm25.scores)
         self._names = np.array(ids, object)
 
     @classmethod
@@ -91,20 +89,21 @@ class LexicalIndex:
         """The best `k` passages of each query with their BM25 scores."""
         if not len(queries):
             return []
+        if exclude is not None and len(exclude) != len(queries):
+            raise LexError(f"lexical search: {len(exclude)} sets of ids to exclude for {len(queries)} queries")
         cache_dir = self.cache_dir and self.cache_dir / "queries"  # apart: to read them is not to read the corpus
         asked = self._known(tokens_of(queries, self.analyzer, cache_dir))
-        banned = exclude if exclude is not None else [frozenset()] * len(queries)
-        if len(banned) != len(queries):
-            raise LexError(f"lexical search: {len(banned)} sets of ids to exclude for {len(queries)} queries")
-        add = self._postings.adder(asked)
+        banned = [self._rows(names) for names in exclude or repeat(frozenset(), len(queries))]
+        find, weights = self._postings.finder(asked), self._postings.weights
 
         def part(at: int) -> Hits:
-            some = range(at, min(at + AT_ONCE, len(asked)))
-            scored = zip(self._postings.score(asked.rows(np.array(some)), add), some, strict=True)
-            return [self._best(scores, k, banned[n]) for scores, n in scored]
+            some = slice(at, at + AT_ONCE)
+            terms = asked.rows(np.arange(len(asked))[some])
+            found = find(weights, Asked.of(terms, banned[some]), k)
+            return [list(zip(self._names[rows].tolist(), scores.tolist(), strict=True)) for rows, scores in found]
 
-        threads = len(os.sched_getaffinity(0)) if len(self.ids) >= THREADS_FROM else 1
-        with ThreadPoolExecutor(threads) as pool:
+        waits = find is find_by_numpy and len(self.ids) < THREADS_FROM
+        with ThreadPoolExecutor(1 if waits else len(os.sched_getaffinity(0))) as pool:
             return [hits for found in pool.map(part, range(0, len(asked), AT_ONCE)) for hits in found]
 
     def _known(self, tokens: Tokens) -> Tokens:
@@ -115,17 +114,10 @@ class LexicalIndex:
         ends = np.concatenate([[0], np.cumsum(kept)])[tokens.starts]
         return Tokens([], renumbered[kept], ends)
 
-    def _best(self, scores: np.ndarray, k: int, banned: AbstractSet[str]) -> list[Hit]:
-        """The best `k` in `scores`; these are in id order, so ties go by id."""
-        if banned:
-            scores[[row for row in map(self._row, banned) if row is not None]] = 0
-        rows = (scores >= max(_floor(scores, k), LEAST)).nonzero()[0]
-        best = rows[np.argsort(-scores[rows], kind="stable")][:k]
-        return list(zip(self._names[best].tolist(), scores[best].tolist(), strict=True))
-
-    def _row(self, passage_id: str) -> int | None:
-        row = bisect_left(self.ids, passage_id)
-        return row if self.ids[row : row + 1] == [passage_id] else None
+    def _rows(self, names: AbstractSet[str]) -> list[int]:
+        """Numbers of those passages that there are."""
+        places = ((bisect_left(self.ids, name), name) for name in names)
+        return [row for row, name in places if self.ids[row : row + 1] == [name]]
 
     def save(self, folder: Path) -> Path:
         """Write the index to `folder`, replacing what is there; complete or not at all."""
@@ -157,13 +149,3 @@ class LexicalIndex:
 def version(analyzer: str) -> str:
     """Differs whenever the same passages are answered with other scores. Raises LexError for an unknown analyzer."""
     return "-".join([FORMAT, *(one.version for one in analyzers(analyzer))])
-
-
-def _floor(scores: np.ndarray, k: int) -> float:
-    """What the `k` best of `scores` reach at least: so many parts of the array have a maximum of it or more."""
-    parts = max(k, min(4 * k, len(scores)))
-    if parts > len(scores):
-        return 0.0
-    size = len(scores) // parts
-    maxima = scores[: size * parts].reshape(size, parts).max(axis=0)
-    return float(np.partition(maxima, -k)[-k])

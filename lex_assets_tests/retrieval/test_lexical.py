@@ -86,12 +86,18 @@ def test_the_best_are_those_of_bm25s_with_ties_by_id(k):
         assert [scores[int(passage_id[1:])] for passage_id, _ in hits] == pytest.approx([s for _, s in hits], rel=1e-5)
 
 
-def test_the_compiled_loop_gives_the_same_to_the_last_bit(monkeypatch):
+@pytest.mark.parametrize("k", [1, 50, 500])
+def test_compiled_search_gives_the_same_to_the_last_bit(k, monkeypatch):
     pytest.importorskip("numba", reason="extra fast is not installed")
-    index = LexicalIndex.build([f"p{n}" for n in range(400)], drawn(1, 400))
-    by_numpy = index.search(drawn(2, 40), 50)
+    index, queries = LexicalIndex.build([f"p{n}" for n in range(400)], drawn(1, 400)), ["", *drawn(2, 39)]
+    exclude = [{f"p{row}" for row in range(n, 400, 7 + n)} for n in range(40)]
+    monkeypatch.setattr(lexical, "AT_ONCE", 17)
+    by_numpy = index.search(queries, k, exclude)
+    monkeypatch.setattr(lexical, "find_by_numpy", None)
+    monkeypatch.setattr(postings, "find_by_numpy", None)  # nothing may be found by it
     monkeypatch.setattr(postings, "COMPILED_FROM", -1)
-    assert index.search(drawn(2, 40), 50) == by_numpy
+    assert index.search(queries, k, exclude) == by_numpy
+    assert not any(set(dict(hits)) & names for hits, names in zip(by_numpy, exclude, strict=True))
 
 
 def test_an_index_that_is_kept_is_opened_again_and_a_changed_corpus_makes_another(tmp_path, monkeypatch):
