@@ -1,5 +1,6 @@
 """Base models compared before one of them is adapted."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def model_ablation(
     seen = frozenset[str]().union(*(base.trained_documents() for base in bases.values()))
     queries, qrels, passages = (frame.collect() for frame in (split["queries"], split["qrels"], corpus["passages"]))
     sets = list(human_questions(queries, qrels, passages, domain, seen, settings.query_set))
-    inputs = {f"{kind} of {pair}": of for pair, base in bases.items() for kind, of in base.identities().items()}
+    identities = {pair: base.identities() for pair, base in bases.items()}
+    loads = {models_of(pair): partial(base.load, expected=identities[pair]) for pair, base in bases.items()}
+    inputs = {f"{kind} of {pair}": of for pair, found in identities.items() for kind, of in found.items()}
     inputs |= {one.name: frame_hash(one.queries, one.qrels, one.corpus) for one in sets}
 
     def compute(folder: Path) -> None:
@@ -49,7 +52,7 @@ def model_ablation(
         index = lexical.over(sets[0].corpus, domain, store.terms, progress)
         with gpu.held() as device:
             made = ablate(
-                sets, settings, lambda *pair: _bases(models, " + ".join(pair)).load(device),
+                sets, settings, lambda *pair: loads[pair](device),
                 progress, index, store.embeddings, core_settings(config, DenseConfig),
             )  # fmt: skip
         made.quality.write_parquet(folder / "quality.parquet")

@@ -3,6 +3,8 @@
 import dataclasses
 import datetime
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ from lex_assets.evaluation.guards import GUARD_SCORES, METRIC, Guard, domain_gua
 from lex_assets.evaluation.report import HEADLINE, EvalReport, build_report, read_report
 from lex_assets.evaluation.seen import seen_by_base
 from lex_assets.evaluation.systems import SystemsConfig, sample_evaluation
-from lex_assets.models.devices import Device
 from lex_assets.registry.adapters import folder_hash
 from lex_assets.registry.candidate import Registry
 from lex_assets.registry.leaderboard import LEADERBOARD_FILE, history_with, leaderboard_rows
@@ -68,10 +69,11 @@ def eval_report(
     guards = _guards(domain, labelled, corpus, settings)
     seen = seen_by_base(queries, qrels, passages, models.trained_documents())
     mining = mining_report(hard_negative_triplets["report"].collect(), store)
+    bases = models.identities()
     provenance = {
         "corpus": frame_hash(passages)[:16],
         "queries": frame_hash(queries, qrels)[:16],
-        **{f"{kind}_base": identity for kind, identity in models.identities().items()},
+        **{f"{kind}_base": identity for kind, identity in bases.items()},
         **{f"{kind}_adapter": row["weights_hash"][:16] for kind, row in adapters.items()},
         **{name: "+".join(folder_hash(folder)[:16] for folder in pair) for name, pair in seeds.items()},
         **({"champion": champion.version} if champion else {}),
@@ -85,7 +87,8 @@ def eval_report(
         progress = staged_progress_log(context.log)
         index = lexical.over(passages, domain, store.terms, progress)
         with gpu.held() as device:
-            stacks = _stacks(device, models, adapter_folders(store, adapters), champion, seeds)
+            load = partial(models.load, device, expected=bases)
+            stacks = _stacks(load, adapter_folders(store, adapters), champion, seeds)
             ranked = rank_systems(queries, qrels, passages, stacks, settings, store.embeddings, progress, index, dense)
             models_of = [(stack.name, stack.encoder, stack.reranker) for stack in stacks if stack.name not in seeds]
             score_guards(guards, models_of, store.embeddings, dense).write_parquet(folder / "guards.parquet")
@@ -192,17 +195,13 @@ def adapter_folders(store: StoreResource, adapters: dict[str, dict[str, Any]]) -
 
 
 def _stacks(
-    device: Device,
-    models: BaseModelsResource,
-    candidate: Folders,
-    champion: Rival | None,
-    seeds: dict[str, Folders],
+    load: Callable[..., Any], candidate: Folders, champion: Rival | None, seeds: dict[str, Folders]
 ) -> list[Any]:
     from lex_assets.evaluation.systems import Stack
 
-    stacks = [Stack("base", *models.load(device)), Stack("adapter", *models.load(device, candidate))]
-    stacks += [Stack("champion", *models.load(device, champion.folders))] if champion else []
-    return stacks + [Stack(name, *models.load(device, folders)) for name, folders in seeds.items()]
+    stacks = [Stack("base", *load()), Stack("adapter", *load(candidate))]
+    stacks += [Stack("champion", *load(champion.folders))] if champion else []
+    return stacks + [Stack(name, *load(folders)) for name, folders in seeds.items()]
 
 
 def _training(store: StoreResource, adapters: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Endpoint:
     model: str
     key: Secret
     variables: tuple[str, str, str] = ("LEX_LLM_BASE_URL", "LEX_LLM_MODEL", "LEX_LLM_API_KEY")
-    """Environment variables that errors name as the remedy: of the URL, the model and the key."""
+    """Environment variables that errors name as the remedy: those that the URL, the model and the key came from."""
 
     def __post_init__(self) -> None:
         url, model, key = self.variables
@@ -73,11 +73,26 @@ class Endpoint:
 
 def endpoint(role: str, base_url: str, model: str, key: str, general: Endpoint | None = None) -> Endpoint:
     """The endpoint of `role`; what is empty comes from `general`, its key only for the same address."""
-    base_url = base_url.strip().rstrip("/")
-    if general is not None:
-        key = key or (general.key.value if base_url in ("", general.base_url) else "")
-        base_url, model = base_url or general.base_url, model or general.model
-    return Endpoint(base_url, model.strip(), Secret("api_key", key.strip()), _variables(role))
+    own = list(zip((base_url.strip().rstrip("/"), model.strip(), key.strip()), _variables(role), strict=True))
+    found = own if general is None else _completed(own, general)
+    (base_url, url), (model, name), (key, secret) = found
+    return Endpoint(base_url, model, Secret("api_key", key), (url, name, secret))
+
+
+_Setting = tuple[str, str]
+"""A value, and the variable that it came from or that would hold it."""
+
+
+def _completed(own: list[_Setting], general: Endpoint) -> list[_Setting]:
+    lent = zip((general.base_url, general.model, general.key.value), general.variables, strict=True)
+    address, model, key = (_first(*pair) for pair in zip(own, lent, strict=True))
+    return [address, model, key if address[0] == general.base_url else own[2]]
+
+
+def _first(own: _Setting, lent: _Setting) -> _Setting:
+    if own[0] or lent[0]:
+        return own if own[0] else lent
+    return "", f"{own[1]} or {lent[1]}"
 
 
 def _general(role: str, environ: Mapping[str, str]) -> Endpoint | None:

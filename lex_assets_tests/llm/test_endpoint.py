@@ -25,6 +25,23 @@ def test_from_the_environment_and_roles_fall_back_on_the_questions() -> None:
     assert (judge.base_url, judge.model, judge.key.value) == (found.base_url, "solar-mini", "up_secret-123")
 
 
+JUDGE = "LEX_LLM_JUDGE_API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({}, "LEX_LLM_API_KEY"),
+        ({"LEX_LLM_JUDGE_BASE_URL": "https://api.upstage.ai/v1"}, "LEX_LLM_API_KEY"),
+        ({JUDGE: "up_other-456"}, JUDGE),
+        ({"LEX_LLM_JUDGE_BASE_URL": "http://127.0.0.1:8000/v1"}, JUDGE),
+        ({"LEX_LLM_BASE_URL": "http://127.0.0.1:8000/v1", "LEX_LLM_API_KEY": ""}, f"{JUDGE} or LEX_LLM_API_KEY"),
+    ],
+)
+def test_errors_name_the_variable_that_the_key_came_from(changed: dict[str, str], name: str) -> None:
+    assert Endpoint.from_environment("judge", GENERAL | changed).variables[2] == name
+
+
 def test_the_key_of_the_questions_goes_to_no_other_host() -> None:
     elsewhere = {"LEX_LLM_HYDE_BASE_URL": "https://api.openai.com/v1", "LEX_LLM_HYDE_MODEL": "gpt"}
     with pytest.raises(LexError, match=r"no key for api\.openai\.com; set LEX_LLM_HYDE_API_KEY"):

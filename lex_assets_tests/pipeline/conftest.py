@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import dagster as dg
 import polars as pl
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from lex_assets.io_managers.parquet import read_tables
+from lex_assets.models.presets import BUILTIN_DIR
 from lex_assets.pipeline import MemoryMeter, StageCost, run_pipeline
 
 REPOSITORY = Path(__file__).parents[2]
@@ -65,3 +68,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
     for name, value in before.items():
         os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+@pytest.fixture
+def swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Other weights for the reranker under the same path, and under the size and time of the old ones."""
+    folder = tmp_path / "reranker"
+    shutil.copytree(BUILTIN_DIR / "reranker", folder)
+    monkeypatch.setenv("LEX_RERANKER", str(folder))
+
+    def scaled() -> None:
+        for path in folder.glob("*.safetensors"):
+            before, tensors = path.stat(), load_file(path)
+            save_file({name: tensor * 1.5 for name, tensor in tensors.items()}, path, {"format": "pt"})
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    return scaled

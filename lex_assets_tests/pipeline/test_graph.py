@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 
+import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
 
+from lex_assets import pipeline
 from lex_assets.definitions import defs
 from lex_assets.schemas import DOMAINS, REGIMES
 from lex_assets_tests.pipeline.conftest import World
+from lex_assets_tests.pipeline.swapped import nothing, struck
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -109,6 +114,25 @@ def test_the_ablation_job_compares_pairs_in_one_table_and_is_reused(world: World
         assert shown["상태 · status"] == status
     assert "builtin + builtin" in str(shown["비교 · comparison"]) and "svg+xml" in str(shown["그림 · plots"])
     assert set(world.table("model_ablation", "quality", "law")["mode"]) == {"lexical", "dense", "reranked"}
+
+
+@pytest.mark.parametrize("asset", ["eval_report", "model_ablation"])
+def test_weights_swapped_between_their_hash_and_their_loading_end_the_run(
+    asset: str, world: World, monkeypatch: pytest.MonkeyPatch, swap: Callable[[], None]
+) -> None:
+    """What they score would be reported as the other weights'."""
+    stages = world.store / "stages" / asset
+    before = sorted(stages.glob("*"))
+    job = defs().resolve_job_def({"eval_report": "train", "model_ablation": "ablation"}[asset])
+    pairs = {"pairs": [f"builtin + {os.environ['LEX_RERANKER']}"]} if asset == "model_ablation" else {}
+    config = {"ops": {asset: {"config": {"rerank_depth": 4} | pairs}}}
+    struck(monkeypatch, swap, nothing)
+    result = job.execute_in_process(
+        config, world.instance, "law", raise_on_error=False, asset_selection=[dg.AssetKey(asset)]
+    )
+    assert not result.success
+    assert "its weights were replaced while this run began; run it again" in pipeline._cause(result)
+    assert sorted(stages.glob("*")) == before
 
 
 def test_the_leaderboard_has_every_report_and_a_page(world: World) -> None:

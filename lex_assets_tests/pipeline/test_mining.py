@@ -15,7 +15,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
-from safetensors.torch import load_file, save_file
 
 from lex_assets import pipeline
 from lex_assets.assets.adapters import retriever_adapter
@@ -23,11 +22,10 @@ from lex_assets.assets.assemble import corpus, split
 from lex_assets.assets.mining import hard_negative_triplets
 from lex_assets.assets.questions import training_queries
 from lex_assets.definitions import resources
-from lex_assets.models.presets import BUILTIN_DIR
-from lex_assets.resources.models import BaseModelsResource
 from lex_assets.retrieval.elasticsearch import failures
 from lex_assets_tests.llm.server import KEY, Answer, Behaviour, LlmServer, error
 from lex_assets_tests.pipeline.minable import ASSET, DOMAIN, give_minable, mine, mined
+from lex_assets_tests.pipeline.swapped import nothing, struck
 from lex_assets_tests.retrieval.elasticsearch.conftest import MAJOR
 from lex_assets_tests.retrieval.elasticsearch.double import Double
 from lex_assets_tests.retrieval.elasticsearch.front import Front, opened
@@ -102,7 +100,7 @@ def test_a_judge_moves_answers_to_the_positives_drops_half_answers_and_is_paid_o
     with LlmServer(lambda body: error(401, f"bad key {KEY}")) as server:
         monkeypatch.setenv("LEX_LLM_BASE_URL", server.base_url)
         line = failed(mine({"judge": "llm", "seed": 7}))
-        assert "HTTP 401; check LEX_LLM_JUDGE_API_KEY" in line and KEY not in line
+        assert "HTTP 401; check LEX_LLM_API_KEY" in line and KEY not in line
     assert mined(store)["triplets"].equals(tables["triplets"])
 
 
@@ -145,39 +143,6 @@ def test_killed_in_the_middle_the_rerun_gives_the_same_bytes_and_training_reads_
     made = {path.relative_to(undisturbed): path.read_bytes() for path in undisturbed.rglob(f"{ASSET}/**/*.parquet")}
     assert len(made) > 5 and all((store / path).read_bytes() == content for path, content in made.items())
     assert mined(store)["triplets"]["negatives"].list.len().min() > 0
-
-
-@pytest.fixture
-def swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Other weights for the reranker under the same path, and under the size and time of the old ones."""
-    folder = tmp_path / "reranker"
-    shutil.copytree(BUILTIN_DIR / "reranker", folder)
-    monkeypatch.setenv("LEX_RERANKER", str(folder))
-
-    def scaled() -> None:
-        for path in folder.glob("*.safetensors"):
-            before, tensors = path.stat(), load_file(path)
-            save_file({name: tensor * 1.5 for name, tensor in tensors.items()}, path, {"format": "pt"})
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-    return scaled
-
-
-def struck(monkeypatch: pytest.MonkeyPatch, before: Callable[[], None], after: Callable[[], None]) -> None:
-    """Let something happen just before, and just after, the models are loaded."""
-    load = BaseModelsResource.load
-
-    def loading(*arguments: Any) -> Any:
-        before()
-        loaded = load(*arguments)
-        after()
-        return loaded
-
-    monkeypatch.setattr(BaseModelsResource, "load", loading)
-
-
-def nothing() -> None:
-    """Happens."""
 
 
 def logits(store: Path) -> list[float]:
