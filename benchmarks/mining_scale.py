@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--characters", type=int, default=40)
-    parser.add_argument("--memory-mib", type=int, default=64)
+    parser.add_argument("--memory-mib", type=int, default=4)
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     given = (options.queries, options.characters, options.memory_mib)

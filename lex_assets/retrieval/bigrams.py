@@ -64,7 +64,7 @@ def _distinct(left: np.ndarray, right: np.ndarray) -> tuple[list[str], np.ndarra
     else:
         held = np.zeros(len(letters) ** 2, bool)
         held[keys] = True
-        distinct, numbers = np.flatnonzero(held), (np.cumsum(held) - 1)[keys]
+        distinct, numbers = np.flatnonzero(held), np.cumsum(held, dtype=np.int32)[keys] - 1
     ones, twos = (letters[part].tolist() for part in np.divmod(distinct, max(len(letters), 1)))
     return [chr(one) + chr(two) * (two > 0) for one, two in zip(ones, twos, strict=True)], numbers
 

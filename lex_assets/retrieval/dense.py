@@ -18,7 +18,7 @@ from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.embedding_cache import cached_encode
 from lex_assets.retrieval.mapped import release
 from lex_assets.retrieval.texts import Pieces
-from lex_assets.retrieval.types import Encoder, Exclude, Hits, Progress
+from lex_assets.retrieval.types import Encoder, Exclude, Hits, Progress, in_order
 from lex_assets.schemas import LexError
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ class DenseIndex:
         if len(counts) != len(ids) or counts.sum() != len(vectors) or len(set(ids)) != len(ids):
             raise LexError(f"dense index: {len(ids)} ids, {len(set(ids))} of them unique, for {len(vectors)} vectors")
         # Passages in order of id: among equal scores the lower number is the smaller id.
-        order = sorted(range(len(ids)), key=ids.__getitem__)
+        order = in_order(ids)
         self.ids = [ids[n] for n in order]
         self.vectors = vectors.astype(np.float16, copy=False)
-        if order != list(range(len(ids))):
+        if (np.diff(order) < 0).any():
             self.vectors = self.vectors[_rows(np.cumsum(counts) - counts, counts, order)]
         self.starts = np.concatenate([[0], np.cumsum(counts[order])])
         self.config = config
@@ -74,8 +74,8 @@ class DenseIndex:
     ) -> DenseIndex:
         """Vectors of `texts` by `encoder`, long ones in windows. What `cache_dir` holds is not encoded again; vectors beyond
         the memory of `config` lie in a file there."""
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        pieces = Pieces.of(encoder, texts, np.array(order, np.int64))
+        order = in_order(ids)
+        pieces = Pieces.of(encoder, texts, order)
         vectors = cached_encode(encoder, "passage", pieces, cache_dir, config.memory_mib, progress)
         return cls([ids[n] for n in order], vectors, pieces.windows, config)
 
@@ -150,7 +150,7 @@ def _require_finite(vectors: np.ndarray, what: str) -> None:
         raise LexError(f"dense index: {what} hold NaN or infinity; check the retriever's precision")
 
 
-def _rows(starts: np.ndarray, counts: np.ndarray, order: Sequence[int] | np.ndarray) -> np.ndarray:
+def _rows(starts: np.ndarray, counts: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Numbers of the rows of the passages in `order`, where a passage has `counts` rows from `starts` on."""
     chosen = counts[order]
     within = np.arange(chosen.sum()) - np.repeat(np.cumsum(chosen) - chosen, chosen)

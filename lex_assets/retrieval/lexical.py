@@ -21,7 +21,7 @@ from lex_assets.retrieval.bm25 import bm25_over
 from lex_assets.retrieval.postings import Asked, Postings, find_by_numpy
 from lex_assets.retrieval.terms import Tokens
 from lex_assets.retrieval.tokens import token_parts, tokens_of
-from lex_assets.retrieval.types import Exclude, Hits, Progress
+from lex_assets.retrieval.types import Exclude, Hits, Progress, in_order
 from lex_assets.schemas import LexError, hash_of
 
 FORMAT = "4"
@@ -78,8 +78,8 @@ class LexicalIndex:
         progress: Progress | None = None,
     ) -> LexicalIndex:
         # Rows in id order: a stable sort by score then breaks ties by id.
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        parts = token_parts(texts, analyzer, cache_dir, progress, np.array(order, np.int64))
+        order = in_order(ids)
+        parts = token_parts(texts, analyzer, cache_dir, progress, order)
         bm25 = bm25_over(parts, cache_dir)
         if not bm25.vocab_dict:
             raise LexError("lexical index: no passage holds an indexable term; check the corpus")

@@ -19,6 +19,9 @@ from lex_assets.retrieval.terms import Tokens
 COMMON = 0.25
 """Terms that a larger share of the passages holds are added as whole rows, which is faster than one passage at a time."""
 
+ROWS_MIB = 64
+"""Memory of those rows at most; in a large corpus the most frequent of these terms have one."""
+
 COMPILED_FROM = 200_000_000
 """Additions that take numpy longer than loading numba takes."""
 
@@ -93,7 +96,8 @@ class Postings:
     @cached_property
     def weights(self) -> Weights:
         """As finding takes them."""
-        common = np.flatnonzero(np.diff(self._starts) > COMMON * self._size)
+        frequency, most = np.diff(self._starts), int(ROWS_MIB * 2**20 / (4 * self._size))
+        common = np.argsort(-frequency, kind="stable")[: min(most, np.count_nonzero(frequency > COMMON * self._size))]
         whole = np.full(len(self._starts) - 1, -1)
         whole[common] = np.arange(len(common))
         rows = np.zeros((len(common), self._size), np.float32)

@@ -100,6 +100,16 @@ def test_compiled_search_gives_the_same_to_the_last_bit(k, monkeypatch):
     assert not any(set(dict(hits)) & names for hits, names in zip(by_numpy, exclude, strict=True))
 
 
+def test_common_terms_take_no_more_memory_than_they_are_given_and_count_the_same(monkeypatch):
+    ids, texts, queries = [f"p{n}" for n in range(400)], drawn(1, 400), drawn(2, 40)
+    index = LexicalIndex.build(ids, texts)
+    assert len(index._postings.weights.rows) > 2
+    monkeypatch.setattr(postings, "ROWS_MIB", 2 * 400 * 4 / 2**20)
+    bounded = LexicalIndex.build(ids, texts)
+    assert bounded._postings.weights.rows.nbytes == 2 * 400 * 4
+    assert bounded.search(queries, 20) == index.search(queries, 20)
+
+
 def test_an_index_that_is_kept_is_opened_again_and_a_changed_corpus_makes_another(tmp_path, monkeypatch):
     ids, texts = list(TEXTS), list(TEXTS.values())
     fresh = LexicalIndex.build(ids, texts).search(["이혼 재산분할"], 5)
