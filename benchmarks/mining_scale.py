@@ -8,17 +8,19 @@ search. Encoding, indexing, search and the rest are timed together.
 Printed: memory of the process before mining (libraries, models and the table of passages) and what mining adds to it at most,
 anonymous; beside it the peak of mapped files, which the system may take back at any time.
 
-Expected: CPU seconds per 1,000 passages stay the same (linear). What mining adds grows until the vectors no longer fit
-`--memory-mib`; from there on vectors, keyword index and terms lie in files and texts are made by need, and what is left are names,
-hashes and places: about 400 bytes a passage, however long it is (at 100,000 some 49 MiB of what was added are vectors, at 300,000
-these lie in a file). So it is nearly flat, not flat. The table of passages is the caller's and counts as before.
-Seen (a busy machine, a run each, `--memory-mib 64`):
+Expected: CPU seconds per 1,000 passages stay the same (linear). Beyond `--memory-mib` vectors lie in a file, as keyword index and
+terms do, and texts are made by need. What mining still adds per passage does not depend on the passage's length and is no setting:
+about 500 bytes (128 MiB from 30,000 to 300,000). Of these, by tracemalloc, each of the two indices keeps 84, of which 66 to 76 are
+the name (16 letters; 114 with Hangul), and 124 more are hashes and places while the vectors are put together; the rows of the
+commonest terms take 4 a term until they reach `postings.ROWS_MIB`; the rest is what joins of tables take and what allocators hold.
+So it is nearly flat, not flat. The table of passages is the caller's and counts as before.
+Seen (a busy machine, a run each, so that CPU seconds vary by a third):
 
     passages   CPU seconds per 1,000   anonymous before   added by mining   mapped
-      10,000                    0.85            465 MiB             +96       217
-      30,000                    0.79            465 MiB            +151       219
-     100,000                    0.85            476 MiB            +216       232
-     300,000                    0.87            504 MiB            +243       258
+      10,000                    1.39            459 MiB              +97       219
+      30,000                    0.95            464 MiB             +117       222
+     100,000                    1.20            474 MiB             +147       252
+     300,000                    0.98            510 MiB             +245       264
 """
 
 from __future__ import annotations
