@@ -536,17 +536,17 @@ def evaluate(bench: Bench, folder: Path) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------------------------ saving
 
 
-def save_retriever(model: BertModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """A sentence-transformers folder, float16, in files of 5 MiB or one tensor."""
+def save_retriever(model: BertModel, tokenizer: PreTrainedTokenizerFast, folder: Path, query_prompt: str = "") -> None:
+    """A sentence-transformers folder, float16, in files of 5 MiB or one tensor; `query_prompt` goes before questions."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     plain = folder.with_name(f"{folder.name}.plain")
     _save_plain(model, tokenizer, plain)
     transformer = Transformer(str(plain), model_kwargs={"dtype": torch.float16}, max_seq_length=512)
-    SentenceTransformer(modules=[transformer, Pooling(model.config.hidden_size, "mean")], device="cpu").save(
-        str(folder), create_model_card=False
-    )
+    modules = [transformer, Pooling(model.config.hidden_size, "mean")]
+    prompts = {"query": query_prompt, "document": ""}
+    SentenceTransformer(modules=modules, prompts=prompts, device="cpu").save(str(folder), create_model_card=False)
     for path in folder.glob("model*.safetensors*"):
         path.unlink()
     for path in plain.glob("model*.safetensors*"):

@@ -3,10 +3,10 @@
     python benchmarks/train_supervised.py --raw ../shared/raw --bench ../shared/bench/wide
     python benchmarks/train_supervised.py --check      # only prove what the shipped weights have not seen
 
-It learns court issue → cited articles, and the holding under an issue → the same articles, from the decisions of the
-pipeline's training groups: first as a bag of pieces with heavy token dropout (thousands of texts a second), then that bag
-becomes a small BERT that gives the same vectors, whose blocks are trained on. Decisions of other sets, issues that nearly
-repeat one of theirs, and issues that cite a held-out law family are absent from every stage, the tokenizer's included.
+It learns court issue → cited articles, the holding under an issue → the same articles, and title → article, from the decisions
+of the pipeline's training groups: as a bag of pieces with heavy token dropout (thousands of texts a second), which then becomes
+a small BERT that gives the same vectors. Decisions of other sets, issues that nearly repeat one of theirs, and issues that cite
+a held-out law family are absent from every stage, the tokenizer's included.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bags import QUERY, Bag, Ids, as_bert, in_parts
 from issue_articles import EVALUATION, UNSEEN_LAW, IssueArticles, Question, load, ndcg_at_10
 from torch import Tensor, nn
 from torch.nn import functional
-from train_builtin import Material, bert_config, load_material, save_retriever, train_tokenizer
-from transformers import BertModel, PreTrainedTokenizerFast
+from train_builtin import Material, load_material, save_retriever, train_tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from lex_assets.models.presets import BUILTIN_DIR
 from lex_assets.passages.overlap import contained
@@ -40,13 +41,12 @@ from lex_assets.schemas import content_hash, search_text
 log = logging.getLogger("train_supervised")
 FOLDER = "retriever_supervised"
 HOLDING = re.compile(r"PREC_(\d+)_h(\d+)(_w\d+)?")
-Ids = list[int]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the weights, next to the data. Lengths in tokens, batch in questions; `spare` dimensions carry
-    what a layer normalisation wants (equal length, mean 0) and are zero in the vectors."""
+    """Everything that decides the weights, next to the data. Lengths in tokens, batch in questions, titles asked beside them;
+    `spare` dimensions carry what a layer normalisation wants (equal length, mean 0) and are zero in the vectors."""
 
     seed: int = 20
     vocabulary: int = 24_000
@@ -57,14 +57,16 @@ class Settings:
     intermediate: int = 512
     query_length: int = 128
     passage_length: int = 192
-    temperature: float = 0.08
-    token_dropout: float = 0.5
+    temperature: float = 0.06
+    query_dropout: float = 0.5
+    passage_dropout: float = 0.1
     holding_share: float = 0.3
     batch: int = 512
     random_passages: int = 1000
+    titles: int = 128
     mined_depth: int = 20
     mine_every: int = 100
-    bag_steps: int = 800
+    bag_steps: int = 400
     bag_lr: float = 5e-3
 
 
@@ -74,11 +76,12 @@ class Settings:
 @dataclass(frozen=True)
 class Examples:
     """Token ids of what is learnt from. queries: per training question its issue, then pieces of its holding · gold: row
-    numbers of `passages` · allowed: rows that may be negatives (no held-out law)."""
+    numbers of `passages` · titles: of each passage · allowed: rows that may be negatives (no held-out law)."""
 
     queries: list[list[Ids]]
     gold: list[list[int]]
     passages: list[Ids]
+    titles: list[Ids]
     allowed: np.ndarray
 
     @classmethod
@@ -91,6 +94,7 @@ class Examples:
             [token_ids(tokenizer, [q.text, *holdings.get(q.id, [])], s.query_length) for q in asked],
             [sorted(place[article] for article in question.gold) for question in asked],
             token_ids(tokenizer, [article.searched for article in task.articles], s.passage_length),
+            token_ids(tokenizer, [article.title for article in task.articles], s.query_length),
             np.flatnonzero([not article.held_out for article in task.articles]),
         )
 
@@ -137,16 +141,18 @@ class Batches:
         if len(self.order) < s.batch:
             self.order += self.random.permutation(len(examples.queries)).tolist()
         chosen, self.order = self.order[: s.batch], self.order[s.batch :]
-        right = [int(self.random.choice(examples.gold[n])) for n in chosen]
+        titled = self.random.choice(examples.allowed, s.titles).tolist()
+        right = [int(self.random.choice(examples.gold[n])) for n in chosen] + titled
         wrong = self.random.choice(examples.allowed, s.random_passages).tolist()
         if self.mined:
             wrong += [self.mined[n][int(self.random.integers(s.mined_depth))] for n in chosen]
         column = {row: place for place, row in enumerate(dict.fromkeys(right + wrong))}
-        masked = torch.zeros(len(chosen), len(column), dtype=torch.bool)
+        masked = torch.zeros(len(right), len(column), dtype=torch.bool)
         for row, n in enumerate(chosen):
             masked[row, [column[g] for g in examples.gold[n] if g in column and g != right[row]]] = True
-        queries = [self._thinned(self._wording(examples.queries[n])) for n in chosen]
-        passages = [self._thinned(examples.passages[row]) for row in column]
+        queries = [self._thinned(self._wording(examples.queries[n]), s.query_dropout) for n in chosen]
+        queries += [examples.titles[row] for row in titled]
+        passages = [self._thinned(examples.passages[row], s.passage_dropout) for row in column]
         return queries, passages, torch.tensor([column[row] for row in right]), masked
 
     def _wording(self, texts: list[Ids]) -> Ids:
@@ -155,44 +161,35 @@ class Batches:
             return texts[1 + int(self.random.integers(len(texts) - 1))]
         return texts[0]
 
-    def _thinned(self, ids: Ids) -> Ids:
-        """Without a random half of the tokens, so that no single one carries an answer."""
-        kept = self.random.random(len(ids)) >= self.settings.token_dropout
+    def _thinned(self, ids: Ids, dropout: float) -> Ids:
+        """Without a random share of the tokens, so that no single one carries an answer."""
+        kept = self.random.random(len(ids)) >= dropout
         return [token for token, keep in zip(ids, kept, strict=True) if keep] or ids[:1]
 
 
 # ------------------------------------------------------------------------------------------------------------------ bag
 
 
-def bag(table: Tensor, rows: Sequence[Ids]) -> Tensor:
-    """Unit vectors (n, d): the mean of each text's piece vectors, whose lengths are their importance."""
-    flat = torch.tensor([token for ids in rows for token in ids])
-    starts = torch.tensor([0, *np.cumsum([len(ids) for ids in rows])[:-1].tolist()])
-    return functional.normalize(functional.embedding_bag(flat, table, starts, mode="mean"), dim=-1)
-
-
-def encoded(table: Tensor, rows: Sequence[Ids]) -> Tensor:
-    """`bag` without gradients, in parts."""
-    with torch.no_grad():
-        return torch.cat([bag(table, rows[start : start + 2048]) for start in range(0, len(rows), 2048)])
-
-
-def train_bag(examples: Examples, vocabulary: int, s: Settings) -> Tensor:
-    """Piece vectors (vocabulary, hidden - spare). They start near zero: what training never needs stays unimportant."""
+def train_bag(examples: Examples, vocabulary: int, s: Settings) -> Bag:
+    """Piece vectors (vocabulary, hidden - spare) start near zero: what training never needs stays unimportant."""
     torch.manual_seed(s.seed)
-    table = nn.Parameter(torch.randn(vocabulary, s.hidden - s.spare) * 0.02)
-    optimiser, batches, started = torch.optim.Adam([table], lr=s.bag_lr), Batches(examples, s), time.perf_counter()
+    bag = Bag(
+        nn.Parameter(torch.randn(vocabulary, s.hidden - s.spare) * 0.02), nn.Parameter(torch.zeros(s.hidden - s.spare))
+    )
+    optimiser = torch.optim.Adam([bag.table, bag.lean], lr=s.bag_lr)
+    batches, started = Batches(examples, s), time.perf_counter()
     for step in range(s.bag_steps):
         optimiser.param_groups[0]["lr"] = (
             s.bag_lr * min(1, (step + 1) / 20) * (0.03 + 0.485 * (1 + math.cos(math.pi * step / s.bag_steps)))
         )
         if step and step % s.mine_every == 0:
-            batches.mine(encoded(table, [texts[0] for texts in examples.queries]), encoded(table, examples.passages))
+            issues = [texts[0] for texts in examples.queries]
+            batches.mine(in_parts(bag.queries, issues), in_parts(bag.passages, examples.passages))
         queries, passages, target, masked = batches.draw()
-        scores = bag(table, queries) @ bag(table, passages).T / s.temperature
-        loss = functional.cross_entropy(scores.masked_fill(masked, -1e4), target)
+        scores = bag.queries(queries) @ bag.passages(passages).T / s.temperature
+        losses = functional.cross_entropy(scores.masked_fill(masked, -1e4), target, reduction="none")
         optimiser.zero_grad()
-        loss.backward()
+        (losses.sum() / s.batch).backward()
         optimiser.step()
         if (step + 1) % 50 == 0:
             eta = (time.perf_counter() - started) / (step + 1) * (s.bag_steps - step - 1)
@@ -200,28 +197,30 @@ def train_bag(examples: Examples, vocabulary: int, s: Settings) -> Tensor:
                 "bag step %d/%d loss %.4f chance %.4f ETA %.0f s",
                 step + 1,
                 s.bag_steps,
-                loss.item(),
+                losses[: s.batch].mean().item(),
                 math.log(len(passages)),
                 eta,
             )
-    return table.detach()
+    return Bag(bag.table.detach(), bag.lean.detach())
 
 
 class BagRetriever:
     """One bag, or several side by side, over the articles of one benchmark."""
 
     def __init__(
-        self, tables: Sequence[Tensor], tokenizer: PreTrainedTokenizerFast, ids: Sequence[str], passages: Sequence[Ids]
+        self, bags: Sequence[Bag], tokenizer: PreTrainedTokenizerFast, ids: Sequence[str], passages: Sequence[Ids]
     ) -> None:
-        self.tables, self.tokenizer = tables, tokenizer
-        self.index = DenseIndex(list(ids), self._vectors(passages))
+        self.bags, self.tokenizer = bags, tokenizer
+        self.index = DenseIndex(list(ids), _side_by_side([in_parts(bag.passages, passages) for bag in bags]))
 
     def search(self, texts: Sequence[str], k: int = 200) -> Hits:
         """The nearest articles of each text."""
-        return self.index.search(self._vectors(token_ids(self.tokenizer, texts, Settings.query_length)), k)
+        rows = token_ids(self.tokenizer, texts, Settings.query_length)
+        return self.index.search(_side_by_side([in_parts(bag.queries, rows) for bag in self.bags]), k)
 
-    def _vectors(self, rows: Sequence[Ids]) -> np.ndarray:
-        return (torch.cat([encoded(table, rows) for table in self.tables], 1) / len(self.tables) ** 0.5).numpy()
+
+def _side_by_side(vectors: Sequence[Tensor]) -> np.ndarray:
+    return (torch.cat(list(vectors), 1) / len(vectors) ** 0.5).numpy()
 
 
 def final_retriever(task: IssueArticles, material: Material, seeds: Sequence[int], kept: Path) -> BagRetriever:
@@ -232,69 +231,19 @@ def final_retriever(task: IssueArticles, material: Material, seeds: Sequence[int
 
     tokenizer = AutoTokenizer.from_pretrained(BUILTIN_DIR / FOLDER)
     examples = Examples.of(task, material, tokenizer, Settings())
-    tables = [_kept_bag(examples, len(tokenizer), Settings(seed=Settings.seed + seed), kept) for seed in seeds]
-    return BagRetriever(tables, tokenizer, [article.id for article in task.articles], examples.passages)
+    bags = [_kept_bag(examples, len(tokenizer), Settings(seed=Settings.seed + seed), kept) for seed in seeds]
+    return BagRetriever(bags, tokenizer, [article.id for article in task.articles], examples.passages)
 
 
-def _kept_bag(examples: Examples, vocabulary: int, s: Settings, kept: Path) -> Tensor:
+def _kept_bag(examples: Examples, vocabulary: int, s: Settings, kept: Path) -> Bag:
     from safetensors.torch import load_file, save_file
 
     path = kept / f"{content_hash(str(s), str(examples.queries), str(examples.gold))}.safetensors"
     if not path.exists():
         kept.mkdir(parents=True, exist_ok=True)
-        save_file({"table": train_bag(examples, vocabulary, s)}, path.with_suffix(".partial"))
+        save_file(asdict(train_bag(examples, vocabulary, s)), path.with_suffix(".partial"))
         path.with_suffix(".partial").replace(path)
-    return load_file(path)["table"]
-
-
-# ----------------------------------------------------------------------------------------------------------------- BERT
-
-
-def as_bert(table: Tensor, tokenizer: PreTrainedTokenizerFast, s: Settings, share: float = 0.0) -> BertModel:
-    """A BERT whose mean-pooled states are the bag's vectors, followed by `spare` zeros; its blocks add `share` of a fresh
-    initialisation.
-
-    Layer normalisation makes all piece vectors equally long, but their lengths are their importance. So each gets `spare`
-    more numbers that bring its mean to 0 and its length to that of the others, and the last normalisation's gain drops them.
-    """
-    torch.manual_seed(s.seed)
-    model = BertModel(bert_config(s, tokenizer))
-    with torch.no_grad():
-        model.embeddings.word_embeddings.weight.copy_(equally_long(table, s.spare))
-        model.embeddings.word_embeddings.weight[[tokenizer.cls_token_id, tokenizer.sep_token_id]] = _no_content(s)
-        model.embeddings.position_embeddings.weight.zero_()
-        model.embeddings.token_type_embeddings.weight.zero_()
-        for layer in model.encoder.layer:
-            layer.attention.output.dense.weight.mul_(share)
-            layer.output.dense.weight.mul_(share)
-        model.encoder.layer[-1].output.LayerNorm.weight[-s.spare :] = 0
-    return model
-
-
-def equally_long(table: Tensor, spare: int) -> Tensor:
-    """(n, d + spare) rows of mean 0 and variance 1 that begin with the rows of `table`, turned and scaled alike."""
-    n, width = len(table), table.shape[1] + spare
-    turned = table @ _flat_direction_first(table)
-    lengths = turned.norm(dim=1)
-    longest = torch.quantile(lengths, 0.999)
-    content = turned * (longest / lengths.clamp(min=1e-6)).clamp(max=1)[:, None] * (0.97 * width) ** 0.5 / longest
-    level = -content.sum(1) / spare
-    rest = (width - (content**2).sum(1) - spare * level**2).clamp(min=0)
-    signs = torch.tensor([1.0, -1.0]).repeat(spare // 2)
-    return torch.cat([content, level[:, None] + (rest / spare).sqrt()[:, None] * signs], 1).reshape(n, width)
-
-
-def _flat_direction_first(table: Tensor) -> Tensor:
-    """A reflection (d, d) after which the rows' sums are small: the direction that varies least becomes that of the sum."""
-    least = torch.linalg.svd(table, full_matrices=False)[2][-1]
-    difference = least - torch.ones_like(least) / len(least) ** 0.5
-    unit = difference / difference.norm()
-    return torch.eye(len(least)) - 2 * torch.outer(unit, unit)
-
-
-def _no_content(s: Settings) -> Tensor:
-    signs = torch.tensor([1.0, -1.0]).repeat(s.spare // 2)
-    return torch.cat([torch.zeros(s.hidden - s.spare), signs * (s.hidden / s.spare) ** 0.5])
+    return Bag(**load_file(path))
 
 
 # ----------------------------------------------------------------------------------------------------------- proof, card
@@ -306,8 +255,9 @@ def facts(task: IssueArticles, material: Material, tokenizer_texts: int, s: Sett
     return {
         "kind": "retriever",
         "format": 1,
-        "labels": "court issue → cited articles; holding → the articles of its issue",
+        "labels": "court issue → cited articles; holding → the articles of its issue; title → article",
         "settings": asdict(s),
+        "query_prefix": QUERY,
         "query_max_length": s.query_length,
         "passage_max_length": s.passage_length,
         "split": material.split.model_dump(),
@@ -401,8 +351,9 @@ def main() -> None:
     texts = [search_text(context, text) for context, text in material.passages.select("context", "text").iter_rows()]
     texts += [question.text for question in task.asked("train")]
     tokenizer = train_tokenizer(texts, s.vocabulary, s.seed)
-    table = train_bag(Examples.of(task, material, tokenizer, s), len(tokenizer), s)
-    save_retriever(as_bert(table, tokenizer, s), tokenizer, arguments.out)
+    bag = train_bag(Examples.of(task, material, tokenizer, s), len(tokenizer), s)
+    tokenizer.add_special_tokens({"additional_special_tokens": [QUERY]})
+    save_retriever(as_bert(bag, tokenizer, s), tokenizer, arguments.out, query_prompt=QUERY)
     write_papers(arguments.out, task, material, len(texts), s)
 
 
