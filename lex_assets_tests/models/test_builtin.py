@@ -82,6 +82,18 @@ def test_without_a_name_the_model_that_has_learnt_from_labels_is_loaded(encoder)
     assert np.array_equal(BiEncoder("builtin-supervised").encode_queries(question), encoder.encode_queries(question))
 
 
+def test_questions_are_told_from_passages_by_sentence_transformers_too(encoder):
+    from sentence_transformers import SentenceTransformer
+
+    texts, plain = ["임대차보증금 반환채권의 소멸시효"], SentenceTransformer(encoder.preset.hub_id, device="cpu")
+    asked, found = plain.encode_query(texts, normalize_embeddings=True), encoder.encode_queries(texts)
+    assert np.allclose(asked, found, atol=1e-3)
+    assert np.allclose(
+        plain.encode_document(texts, normalize_embeddings=True), encoder.encode_passages(texts), atol=1e-3
+    )
+    assert not np.allclose(found, encoder.encode_passages(texts), atol=1e-2)
+
+
 def test_at_most_8_million_parameters(encoder):
     for model in (encoder, BiEncoder("builtin")):
         assert sum(weights.numel() for weights in model.model.parameters()) <= 8_000_000
