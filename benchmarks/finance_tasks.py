@@ -19,8 +19,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from lex_assets.citations.resolve import citation_graph
 from lex_assets.passages.build import build_passages
 from lex_assets.passages.corpus import build_corpus
+from lex_assets.queries.inherit import SourceSets
+from lex_assets.queries.pairs import comparison_pairs
+from lex_assets.queries.questions import Row
 from lex_assets.retrieval.fusion import LearntFusion, fuse
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.types import Encoder, Hits, ranked
@@ -28,6 +32,7 @@ from lex_assets.schemas import search_text
 from lex_assets.sources.domains import DomainRules
 from lex_assets.sources.read import ingest
 
+Pair = tuple[Row, Row]
 DEPTH = 100
 SALT = "synthetic value, second draw"
 CHOSEN_ON = 3
@@ -39,11 +44,29 @@ def for_choosing(cluster: str) -> bool:
     return int(hashlib.sha256(f"{SALT}/{cluster}".encode()).hexdigest(), 16) % CHOSEN_ON == 0
 
 
-def finance_passages(raw: Path) -> pl.DataFrame:
-    """PASSAGES of the domain finance: statutes, decrees, administrative rules."""
+def statutes_and_rules(raw: Path) -> pl.DataFrame:
+    """DOCUMENTS: statutes, decrees, administrative rules."""
     rules = DomainRules.load(None)
-    documents = pl.concat([ingest(raw / folder, rules).documents for folder in ("laws", "admin_rules")])
+    return pl.concat([ingest(raw / folder, rules).documents for folder in ("laws", "admin_rules")])
+
+
+def finance_passages(documents: pl.DataFrame) -> pl.DataFrame:
+    """PASSAGES of the domain finance."""
     return build_corpus([build_passages(documents)]).filter(pl.col("domain") == "finance")
+
+
+def cited_pairs(documents: pl.DataFrame, passages: pl.DataFrame, bench: Path, sets: SourceSets) -> list[Pair]:
+    """(citing, cited) rows of acts and administrative rules. What decrees cite is left out altogether: that a decree's
+    article names the act's is what the bench `delegation` asks for, and none of its answers may be seen."""
+    decrees = documents.filter(pl.col("title").str.contains(r"시행(?:령|규칙)$"))["doc_id"]
+    citations = citation_graph(documents, passages).filter(~pl.col("source_doc_id").is_in(decrees.to_list()))
+    pairs = comparison_pairs(passages, citations, sets)
+    answers = qrels(bench / "delegation/qrels.tsv")
+    seen = [
+        (a, b) for a, b in pairs if article_of(b["passage_id"]) in answers.get(article_of(a["passage_id"]) or "", ())
+    ]
+    assert not seen, f"{seen[0][0]['passage_id']} → {seen[0][1]['passage_id']} is an answer of the bench"
+    return pairs
 
 
 def article_of(passage_id: str) -> str | None:

@@ -48,14 +48,27 @@ import numpy as np
 import polars as pl
 import torch
 
-from benchmarks.finance_tasks import Articles, Task, article_of, core, delegation, finance_laws, finance_passages
+from benchmarks.finance_tasks import (
+    Articles,
+    Pair,
+    Task,
+    article_of,
+    cited_pairs,
+    core,
+    delegation,
+    finance_laws,
+    finance_passages,
+    statutes_and_rules,
+)
 from lex_assets.evaluation.significance import bootstrap_interval
 from lex_assets.models.bi_encoder import BiEncoder
 from lex_assets.models.presets import retriever_preset
 from lex_assets.models.weights import trained_documents
 from lex_assets.queries.filters import FILTERS, SyntheticConfig
+from lex_assets.queries.inherit import SourceSets
 from lex_assets.queries.rules import RuleGenerator
 from lex_assets.queries.split import SplitConfig
+from lex_assets.queries.statute import STATUTE_KINDS
 from lex_assets.queries.synthetic import Synthetic, synthetic_queries
 from lex_assets.retrieval.fusion import LearntFusion, learn_weight
 from lex_assets.schemas import TRIPLETS
@@ -71,9 +84,10 @@ SPLIT = SplitConfig(train=0.95, valid=0.05, promotion=0, test=0, held_out=0)
 """One article in twenty is asked about for choosing the checkpoint and the fusion."""
 
 
-def made_questions(passages: pl.DataFrame, config: SyntheticConfig) -> Synthetic:
-    """Questions about all passages that the filters of `config` keep, each in the set of its article."""
-    return synthetic_queries(passages, RuleGenerator(config.per_passage), config, split=SPLIT)
+def made_questions(passages: pl.DataFrame, config: SyntheticConfig, pairs: Sequence[Pair]) -> Synthetic:
+    """Questions about all passages and pairs that the filters of `config` keep, each in the set of its article."""
+    generator = RuleGenerator(config.per_passage, statute_share=config.statute_share, pairs=pairs)
+    return synthetic_queries(passages, generator, config, sets=SourceSets(SPLIT))
 
 
 def training_tables(passages: pl.DataFrame, made: Synthetic) -> TrainingTables:
@@ -85,8 +99,10 @@ def training_tables(passages: pl.DataFrame, made: Synthetic) -> TrainingTables:
 
 
 def held_out_task(made: Synthetic, texts: dict[str, str]) -> Task:
-    """The questions that do not train, over the articles of `texts`."""
-    valid = made.queries.filter(pl.col("set") == "valid").join(made.qrels, on="query_id").sort("query_id")
+    """The questions that do not train, over the articles of `texts`; not those in a provision's own words, which keyword
+    search finds by their being the same."""
+    asked = ~pl.col("meta").str.json_path_match("$.kind").is_in(STATUTE_KINDS)
+    valid = made.queries.filter(pl.col("set") == "valid", asked).join(made.qrels, on="query_id").sort("query_id")
     asked = [(q, a) for q, p in valid.select("text", "passage_id").iter_rows() if (a := article_of(p)) in texts]
     return Task("held out", texts, [q for q, _ in asked], [{a} for _, a in asked], [a for _, a in asked])
 
@@ -111,6 +127,7 @@ class Experiment:
     """What every run shares: documents, tasks, the recipe, and the questions that the fusion weight is learnt on."""
 
     passages: pl.DataFrame
+    pairs: Sequence[Pair]
     tasks: Sequence[Task]
     articles: Articles
     held_out: Task
@@ -187,7 +204,8 @@ def ablation(experiment: Experiment, tasks: Sequence[Task], made: Synthetic, ref
     )
     for name in (*tried, "all"):
         skip = FILTERS if name == "all" else (name,)
-        without = made_questions(experiment.passages, SyntheticConfig(skip=skip))
+        config = experiment.recipe.questions.model_copy(update={"skip": skip})
+        without = made_questions(experiment.passages, config, experiment.pairs)
         scores = [experiment.tuned(without, seed) for seed in range(len(reference))]
         changes = []
         for task in tasks:
@@ -202,15 +220,17 @@ def main() -> None:
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.set_num_threads(1)
-    passages = finance_passages(arguments.raw)
-    made = made_questions(passages, SyntheticConfig())
+    recipe = load_recipe("retriever", RECIPE, arguments.overrides)
+    documents = statutes_and_rules(arguments.raw)
+    passages = finance_passages(documents)
+    pairs = cited_pairs(documents, passages, arguments.bench, SourceSets(SPLIT))
+    made = made_questions(passages, recipe.questions, pairs)
     whole = (delegation(arguments.bench), core(arguments.bench, finance_laws(arguments.raw)))
     choosing, reported = ([task.part(choosing) for task in whole] for choosing in (True, False))
     reported.append(unread(reported[1]))
     texts = {article: text for task in whole for article, text in task.texts.items()}
-    recipe = load_recipe("retriever", RECIPE, arguments.overrides)
     held_out = held_out_task(made, whole[1].texts)
-    experiment = Experiment(passages, [*choosing, *reported], Articles(passages, texts), held_out, recipe)
+    experiment = Experiment(passages, pairs, [*choosing, *reported], Articles(passages, texts), held_out, recipe)
     print(f"{passages.height:,} passages: {made.report.counts}; {len(held_out.questions)} held out")
     base = experiment.scores(untuned())
     tuned = [experiment.tuned(made, seed) for seed in range(arguments.seeds)]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from lex_assets.passages.overlap import near_duplicates
 from lex_assets.queries.questions import Row, SyntheticQuestion
 from lex_assets.queries.split import LAW_TYPES
+from lex_assets.queries.statute import LONGEST, STATUTE_KINDS
 
 Search = Callable[[list[str], int], Sequence[Sequence[str]]]
 """(questions, k) → for each the k best passage ids, best first."""
@@ -58,6 +59,12 @@ class SyntheticConfig(BaseModel):
         gt=0,
         le=1,
         description="근거 인용에서 단락에 그대로 있어야 하는 부분(0-1). Share of a quotation that its passage must have in one run.",
+    )
+    statute_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="법문 그대로도 물을 단락의 비율(규칙 생성). Share of the passages that rules also ask for in their own wording.",
     )
     near_duplicate: float = Field(
         default=0.9, gt=0, le=1, description="같은 질문으로 보는 n-gram 자카드 값. Jaccard of duplicates."
@@ -105,10 +112,11 @@ def longest_run(question: str, passage: str) -> float:
 
 
 def length(question: SyntheticQuestion, rows: Sequence[Row], config: SyntheticConfig) -> str:
-    """Too short or too long; a keyword query may be half as short."""
+    """Too short or too long; a keyword query may be half as short, and a provision as long as they are made."""
     least = config.min_characters // 2 if question.kind == "keyword" else config.min_characters
+    most = max(LONGEST, config.max_characters) if question.kind in STATUTE_KINDS else config.max_characters
     size = len(question.text)
-    return "" if least <= size <= config.max_characters else f"{size} characters"
+    return "" if least <= size <= most else f"{size} characters"
 
 
 def language(question: SyntheticQuestion, rows: Sequence[Row], config: SyntheticConfig) -> str:
@@ -143,8 +151,8 @@ def _named(text: str, row: Row) -> str:
 
 
 def copies_passage(question: SyntheticQuestion, rows: Sequence[Row], config: SyntheticConfig) -> str:
-    """Repeats the passage word for word; keyword queries may."""
-    if question.kind == "keyword":
+    """Repeats the passage word for word; keyword queries and provisions may."""
+    if question.kind in ("keyword", *STATUTE_KINDS):
         return ""
     copied = max(longest_run(question.text, row["text"]) for row in rows)
     return f"{copied:.0%} in one run" if copied > config.max_copied else ""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from lex_assets.passages.overlap import shared_ngrams, shingles
 from lex_assets.queries.holdings import holdings, search_words
 from lex_assets.queries.issues import issues
 from lex_assets.queries.korean import with_particle
-from lex_assets.queries.questions import SyntheticQuestion
+from lex_assets.queries.questions import Row, SyntheticQuestion
 from lex_assets.queries.reading import BRACKETS, DEFINED, MARK, UNDEFINED, VAGUE, Found, Reading, nouns, plain
+from lex_assets.queries.statute import CITING, citing, statute
 
 _HEADER = re.compile(r"구분|유형|위반행위$|내용|기준|종류|대상|항목|비고|단위|근거")
 _BROKEN = re.compile(
@@ -387,38 +389,64 @@ def difficulty_of(question: str, passage: str) -> str:
 _EASY, _MEDIUM = 0.5, 0.25
 
 
-class RuleGenerator:
-    """Questions by rule; see the makers in this module for their kinds."""
+def drawn(name: str, share: float) -> bool:
+    """Whether `name` is among the `share` of all names that a hash draws, the same on every machine."""
+    return zlib.crc32(name.encode()) % 1000 < 1000 * share
 
-    name = "rules-4"
+
+class RuleGenerator:
+    """Questions by rule; see the makers in this module for their kinds.
+
+    lay_share: of the questions in a layman's words · statute_share: of the passages that are also asked for in their own
+    wording · pairs: (citing, cited) rows, asked about together in the wording of the first.
+    """
+
+    name = "rules-5"
     licence = "CC0-1.0"
 
-    def __init__(self, per_passage: int = 3, lay_share: float = 0.2) -> None:
+    def __init__(
+        self,
+        per_passage: int = 3,
+        lay_share: float = 0.2,
+        statute_share: float = 0.0,
+        pairs: Sequence[tuple[Row, Row]] = (),
+    ) -> None:
         self.per_passage = per_passage
         self.lay_share = lay_share
+        self.statute_share = statute_share
+        self.pairs = pairs
 
-    def generate(self, passages: Iterable[Mapping[str, str]]) -> list[SyntheticQuestion]:
-        """Up to `per_passage` questions of different kinds for each row of a PASSAGES frame."""
-        found: list[SyntheticQuestion] = []
-        for row in passages:
-            reading = Reading(row["passage_id"], row["unit"], row["context"], row["text"])
-            kinds: dict[str, str] = {}
-            for maker in DECISION_MAKERS if reading.unit == "holding" else MAKERS:
-                for kind, text in maker(reading):
-                    if not _BROKEN.search(text) and reading.hollow.isdisjoint(text.split()):
-                        kinds.setdefault(kind, self.lay(text, reading.passage_id))
-                if len(kinds) >= self.per_passage:
-                    break
-            for kind, text in list(kinds.items())[: self.per_passage]:
-                difficulty = difficulty_of(text, reading.text)
-                found.append(
-                    SyntheticQuestion(reading.passage_id, text, kind, self.name, self.licence, difficulty=difficulty)
-                )
-        return found
+    def generate(self, passages: Iterable[Row]) -> list[SyntheticQuestion]:
+        """Those for the pairs, then up to `per_passage` questions of different kinds for each row of a PASSAGES frame."""
+        return [*self._citing(), *chain.from_iterable(map(self._about, passages))]
+
+    def _about(self, row: Row) -> list[SyntheticQuestion]:
+        reading = Reading(row["passage_id"], row["unit"], row["context"], row["text"])
+        kinds: dict[str, str] = {}
+        for maker in DECISION_MAKERS if reading.unit == "holding" else MAKERS:
+            for kind, text in maker(reading):
+                if not _BROKEN.search(text) and reading.hollow.isdisjoint(text.split()):
+                    kinds.setdefault(kind, self.lay(text, reading.passage_id))
+            if len(kinds) >= self.per_passage:
+                break
+        if drawn(f"statute{reading.passage_id}", self.statute_share):
+            kinds |= dict(statute(reading))
+        return [
+            SyntheticQuestion(
+                reading.passage_id, text, kind, self.name, self.licence, difficulty=difficulty_of(text, reading.text)
+            )
+            for kind, text in list(kinds.items())[: self.per_passage]
+        ]
+
+    def _citing(self) -> Iterator[SyntheticQuestion]:
+        texts = {cited["passage_id"]: cited["text"] for _, cited in self.pairs}
+        for passage_id, text, also in citing(self.pairs):
+            difficulty = difficulty_of(text, texts[also[0]])
+            yield SyntheticQuestion(passage_id, text, CITING, self.name, self.licence, difficulty=difficulty, also=also)
 
     def lay(self, text: str, passage_id: str) -> str:
         """A share of the questions in a layman's words."""
-        if zlib.crc32(f"lay{passage_id}{text}".encode()) % 1000 >= 1000 * self.lay_share:
+        if not drawn(f"lay{passage_id}{text}", self.lay_share):
             return text
         for term, words in _LAY.items():
             match = re.search(rf"(?<![가-힣]){term}(은|는|이|가|을|를)?(?![가-힣])", text)

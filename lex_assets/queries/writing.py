@@ -19,7 +19,7 @@ from lex_assets.queries.inherit import SourceSets
 from lex_assets.queries.judge import LlmJudge
 from lex_assets.queries.llm_questions import LlmGenerator, QuestionConfig
 from lex_assets.queries.pairs import comparison_pairs
-from lex_assets.queries.questions import QuestionGenerator
+from lex_assets.queries.questions import QuestionGenerator, Row
 from lex_assets.queries.rules import RuleGenerator
 from lex_assets.queries.synthetic import Synthetic, asked_passages, synthetic_queries
 from lex_assets.schemas import CITATIONS
@@ -105,7 +105,11 @@ class QuestionWriting:
     @cached_property
     def generator(self) -> QuestionGenerator:
         """Who writes."""
-        return self._writer if self.config.generator == LLM else RuleGenerator(self.filters.per_passage)
+        if self.config.generator == LLM:
+            return self._writer
+        return RuleGenerator(
+            self.filters.per_passage, statute_share=self.filters.statute_share, pairs=self._comparisons()
+        )
 
     def estimate(self) -> str:
         """What writing would cost, and judging at most; nothing is sent."""
@@ -130,16 +134,19 @@ class QuestionWriting:
 
     @cached_property
     def _writer(self) -> LlmGenerator:
-        limit = self.asked.max_comparisons
-        cited = CITATIONS.validate(self.citations()) if limit else CITATIONS.frame([])
         return LlmGenerator(
             self.models.writer(),
             self.asked,
             self.filters.per_passage,
-            comparison_pairs(self.passages, cited, self.sets, limit),
+            self._comparisons(),
             self.models.licence,
             self.models.progress("질문 · questions"),
         )
+
+    def _comparisons(self) -> list[tuple[Row, Row]]:
+        """Passages to ask about together; citations are read only where that is wanted."""
+        limit = self.asked.max_comparisons
+        return comparison_pairs(self.passages, CITATIONS.validate(self.citations()), self.sets, limit) if limit else []
 
     @cached_property
     def _judge(self) -> LlmJudge:

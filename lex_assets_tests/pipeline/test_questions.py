@@ -91,7 +91,7 @@ PRICES = {"input_price": 0.25, "output_price": 1.0}
 def test_the_default_needs_no_model(store: Path) -> None:
     result = made({})
     assert result.success
-    assert "rules-4" in shown(result)["비용과 수율 · cost and yield"]
+    assert "rules-5" in shown(result)["비용과 수율 · cost and yield"]
 
 
 def test_cost_yield_and_examples_are_shown_and_the_rerun_is_free(

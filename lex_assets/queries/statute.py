@@ -1,0 +1,72 @@
+"""Provisions in their own wording as questions: what a drafter or a reviewer pastes into a search field.
+
+`statute`: a provision without its number and its references, to be found again. `citing`: the lines of a provision that cite
+another article, with the citation taken out; both provisions answer (two passages, along the citation graph). Not here:
+questions as people word them (`rules`), which pairs are asked about (`pairs`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from lex_assets.queries.questions import Row
+from lex_assets.queries.reading import MARK, Found, Reading, plain
+
+STATUTE, CITING = STATUTE_KINDS = ("statute", "citing")
+LONGEST = 300
+"""Characters of a provision that are asked for; a search field takes more, a small model reads less."""
+_SHORTEST = 40
+_SHORTEST_LINE = 15
+_LISTING = re.compile(r"다음\s?각\s?[호목](?:와|(?:의 어느 하나에 해당하는|에 해당하는|의|에 따른)?\s)")
+_DANGLING = re.compile(
+    r"(?:^|\s)(?:에|의|을|를|은|는|와|과|로|으로|에서|에게)\s|^(?:및|또는|이나|따른|따라|경우)(?=[\s:,])"
+)
+"""What is left of a sentence that hung on its references."""
+
+
+def statute(r: Reading) -> Found:
+    """A whole provision under its heading."""
+    text = _worded(r.lines)
+    if _reads_alone(r, text, _SHORTEST):
+        yield STATUTE, _under(r.title, text)
+
+
+def citing(pairs: Sequence[tuple[Row, Row]]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(id of a citing provision, one of its lines under its heading, ids of what the line cites), in the order of ids.
+
+    pairs: (citing, cited) rows; one whose citation stands in no line by its article's number is passed over.
+    """
+    cited: dict[str, dict[str, Row]] = defaultdict(dict)
+    sources = {source["passage_id"]: source for source, _ in pairs}
+    for source, target in pairs:
+        cited[source["passage_id"]][target["passage_id"]] = target
+    for passage_id in sorted(sources):
+        row = sources[passage_id]
+        r = Reading(passage_id, row["unit"], row["context"], row["text"])
+        for line in r.lines:
+            named = tuple(sorted(i for i, target in cited[passage_id].items() if _names(line, target)))
+            text = _worded([line])
+            if named and _reads_alone(r, text, _SHORTEST_LINE):
+                yield passage_id, _under(r.title, text), named
+
+
+def _names(line: str, row: Row) -> bool:
+    """Whether `line` has the number of a passage's article: 제10조의2, 제4-2조."""
+    number = row["parent_id"].rsplit("_", 1)[-1]
+    return bool(re.search(rf"{re.escape(number)}(?!의\s?\d)", line))
+
+
+def _worded(lines: Sequence[str]) -> str:
+    """The lines as one text without marks, references, and the numbers of lists."""
+    text = plain(" ".join(MARK.sub("", line) for line in lines))
+    return _LISTING.sub(lambda found: "다음과" if found[0].endswith("와") else "다음 ", text)
+
+
+def _reads_alone(r: Reading, text: str, shortest: int) -> bool:
+    return r.unit in ("조", "항") and len(text) >= shortest and not _DANGLING.search(text)
+
+
+def _under(title: str, text: str) -> str:
+    return (f"{title}: {text}" if title else text)[:LONGEST].rstrip()

@@ -1,0 +1,100 @@
+"""Questions in statute wording: a provision's own, and that of one that cites another."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+
+from lex_assets.queries.filters import SyntheticConfig
+from lex_assets.queries.rules import RuleGenerator
+from lex_assets.queries.split import SplitConfig
+from lex_assets.queries.synthetic import Synthetic, synthetic_queries
+from lex_assets.schemas import PASSAGES
+
+ALL_TRAIN = SplitConfig(train=1, valid=0, promotion=0, test=0, held_out=0)
+
+
+def provision(law: int, number: str, title: str, text: str, unit: str = "항") -> dict[str, str]:
+    parent = f"LAW_{law}_{number}"
+    named = {"passage_id": f"{parent}_①", "parent_id": parent, "doc_id": f"LAW_{law}", "equivalence_id": f"{parent}_①"}
+    values = {"context": f"가나{law}금융법 > {number}({title})", "text": text, "unit": unit, "source_type": "law"}
+    return dict.fromkeys(PASSAGES.names, "") | named | values | {"domain": "finance", "family": f"가나{law}금융법"}
+
+
+LENDING = provision(
+    1, "제34조", "신용공여의 한도", "① 은행은 동일한 차주에게 자기자본의 100분의 25를 넘는 신용공여를 할 수 없다."
+)
+BRANCH = provision(
+    1,
+    "제34조의2",
+    "임직원의 대출",
+    "① 은행은 그 은행의 임직원에게 대통령령으로 정하는 금액을 넘겨 돈을 대출할 수 없다.",
+)
+PENALTY = provision(
+    1,
+    "제69조",
+    "과태료의 부과",
+    "① 다음 각 호의 어느 하나에 해당하는 자에게는 1억원 이하의 과태료를 부과한다.\n"
+    "1. 제34조제1항을 위반하여 한도를 넘는 신용공여를 한 은행\n2. 제34조의2를 위반하여 은행의 임직원에게 대출을 한 은행\n"
+    "3. 감독을 위하여 하는 자료의 제출 요구와 현장의 검사를 거부하거나 방해하거나 기피하여 감독을 어렵게 한 은행의 임직원",
+)
+TABLE = PASSAGES.frame([LENDING, BRANCH, PENALTY])
+
+
+def made(share: float = 0.0, pairs: tuple[tuple[dict[str, str], dict[str, str]], ...] = ()) -> Synthetic:
+    return synthetic_queries(
+        TABLE, RuleGenerator(9, statute_share=share, pairs=pairs), SyntheticConfig(per_passage=9), split=ALL_TRAIN
+    )
+
+
+def of_kind(found: Synthetic, kind: str) -> dict[str, set[str]]:
+    """Question → its passages."""
+    meta = pl.col("meta").str.json_path_match("$.kind")
+    rows = found.queries.filter(meta == kind).join(found.qrels, on="query_id").select("text", "passage_id")
+    return {text: set(rows.filter(pl.col("text") == text)["passage_id"]) for text in rows["text"]}
+
+
+def test_a_provision_in_its_own_words_is_kept_although_it_is_long_and_copied() -> None:
+    found = of_kind(made(share=1), "statute")
+    assert {next(iter(ids)) for ids in found.values()} == set(TABLE["passage_id"])
+    long = next(text for text, ids in found.items() if ids == {PENALTY["passage_id"]})
+    assert long.startswith("과태료의 부과: ") and len(long) > SyntheticConfig().max_characters
+    assert "제34조" not in long and "각 호" not in long
+    assert not of_kind(made(), "statute"), "only where it is asked for"
+
+
+def test_a_share_of_the_passages_is_drawn_the_same_on_every_machine() -> None:
+    rows = [provision(law, "제34조", "신용공여의 한도", LENDING["text"]) for law in range(400)]
+    drawn = [
+        [one.passage_id for one in RuleGenerator(9, statute_share=share).generate(rows) if one.kind == "statute"]
+        for share in (0.2, 0.5)
+    ]
+    assert set(drawn[0]) < set(drawn[1]) and 50 < len(drawn[0]) < 110 and 160 < len(drawn[1]) < 240
+
+
+def test_the_lines_that_cite_ask_for_what_they_cite() -> None:
+    found = of_kind(made(pairs=((PENALTY, LENDING), (PENALTY, BRANCH))), "citing")
+    assert found == {
+        "과태료의 부과: 한도를 넘는 신용공여를 한 은행": {PENALTY["passage_id"], LENDING["passage_id"]},
+        "과태료의 부과: 은행의 임직원에게 대출을 한 은행": {PENALTY["passage_id"], BRANCH["passage_id"]},
+    }
+
+
+def test_what_is_left_of_a_sentence_without_its_references_is_not_asked() -> None:
+    hanging = provision(1, "제70조", "준용", "① 은행지주회사에 대해서는 제34조를 준용하며 세부 사항은 따로 정한다.")
+    questions = RuleGenerator(9, statute_share=1, pairs=[(hanging, LENDING)]).generate([hanging])
+    assert not [one for one in questions if one.kind in ("statute", "citing")]
+
+
+def test_only_statutes_and_rules_word_provisions() -> None:
+    context = provision(1, "제34조", "예금", LENDING["text"], unit="context")
+    questions = RuleGenerator(9, statute_share=1, pairs=[(context, BRANCH)]).generate([context])
+    assert not [one for one in questions if one.kind in ("statute", "citing")]
+
+
+def test_difficulty_and_terms_stay_with_a_question() -> None:
+    meta = [json.loads(text) for text in made(1, ((PENALTY, LENDING),)).queries["meta"]]
+    citing = next(one for one in meta if one["kind"] == "citing")
+    assert citing["also"] == [LENDING["passage_id"]] and citing["difficulty"] in ("easy", "medium", "hard")
+    assert {one["licence"] for one in meta} == {"CC0-1.0"}
