@@ -90,7 +90,8 @@ def prepare(
 
     recipe = load_recipe("retriever", config, overrides or [])
     passages = read_corpus(corpus)
-    generator: QuestionGenerator = RuleGenerator()
+    asked = recipe.questions
+    generator: QuestionGenerator = RuleGenerator(asked.per_passage, statute_share=asked.statute_share)
     if questions:
         generator = GivenQuestions.read(questions, recipe.data.licence)
     options: dict[str, Any] = {"device": recipe.device, "trust_remote_code": recipe.trust_remote_code}

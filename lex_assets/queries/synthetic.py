@@ -17,7 +17,7 @@ from lex_assets.queries.filters import FILTERS, Search, SyntheticConfig, ambiguo
 from lex_assets.queries.inherit import SourceSets
 from lex_assets.queries.questions import QuestionGenerator, Rejected, Row, SyntheticQuestion
 from lex_assets.queries.split import SplitConfig
-from lex_assets.schemas import QRELS, QUERIES, REJECTED, content_hash
+from lex_assets.schemas import QRELS, QUERIES, REJECTED, LexError, content_hash
 
 Pair = tuple[SyntheticQuestion, Sequence[Row]]
 """A question and its source passages."""
@@ -151,6 +151,10 @@ def _rows_of(
     rows = {row["passage_id"]: row for row in asked}
     further = {i for one in made if isinstance(one, SyntheticQuestion) for i in one.passage_ids if i not in rows}
     named = passages.filter(pl.col("passage_id").is_in(sorted(further))) if further else passages.clear()
+    if unknown := further - set(named["passage_id"]):
+        raise LexError(
+            f"passage {min(unknown)} of a question is not in the corpus; ask about the corpus that is searched"
+        )
     return rows | {row["passage_id"]: row for row in named.iter_rows(named=True)}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -34,26 +35,39 @@ _ALL_TRAIN = SplitConfig(train=1, valid=0, promotion=0, test=0, held_out=0)
 
 @dataclass
 class GivenQuestions:
-    """Questions that were made elsewhere, by people or a language model, as a generator. by_passage: passage id → questions."""
+    """Questions that were made elsewhere, by people or a language model, as a generator.
 
-    by_passage: Mapping[str, Sequence[str]]
+    by_passage: passage id → its rows, with `text` and, as `lex-assets questions` writes them, `kind` and `also`.
+    """
+
+    by_passage: Mapping[str, Sequence[Mapping[str, Any]]]
     licence: str = ""
     name: str = "given"
 
     @classmethod
     def read(cls, path: Path, licence: str = "") -> GivenQuestions:
-        """From JSONL `{id, text}`, where id is the passage's. Raises LexError with the first line that is not."""
-        found: dict[str, list[str]] = {}
-        for _, row in read_objects(path, {"id": (str, int), "text": (str,)}):
-            found.setdefault(str(row["id"]), []).append(row["text"])
+        """From JSONL `{id, text, kind?, also?}`, where id is the passage's and `also` lists further ones. Raises LexError with
+        the first line that is not."""
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for where, row in read_objects(path, {"id": (str, int), "text": (str,)}):
+            if not isinstance(row.get("also", []), list):
+                raise LexError(f"{where}: also is {row['also']!r}; write a list of passage ids")
+            found.setdefault(str(row["id"]), []).append(row)
         return cls(found, licence)
 
     def generate(self, passages: Iterable[Mapping[str, str]]) -> list[SyntheticQuestion]:
         """All questions of the given passages."""
         return [
-            SyntheticQuestion(row["passage_id"], text, self.name, self.name, self.licence)
+            SyntheticQuestion(
+                row["passage_id"],
+                given["text"],
+                str(given.get("kind", self.name)),
+                self.name,
+                self.licence,
+                also=tuple(map(str, given.get("also", ()))),
+            )
             for row in passages
-            for text in self.by_passage.get(row["passage_id"], ())
+            for given in self.by_passage.get(row["passage_id"], ())
         ]
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import polars as pl
+import pytest
 
 from lex_assets.queries.filters import SyntheticConfig
 from lex_assets.queries.rules import RuleGenerator
 from lex_assets.queries.split import SplitConfig
 from lex_assets.queries.synthetic import Synthetic, synthetic_queries
-from lex_assets.schemas import PASSAGES
+from lex_assets.schemas import PASSAGES, LexError
 
 ALL_TRAIN = SplitConfig(train=1, valid=0, promotion=0, test=0, held_out=0)
 
@@ -98,3 +100,19 @@ def test_difficulty_and_terms_stay_with_a_question() -> None:
     citing = next(one for one in meta if one["kind"] == "citing")
     assert citing["also"] == [LENDING["passage_id"]] and citing["difficulty"] in ("easy", "medium", "hard")
     assert {one["licence"] for one in meta} == {"CC0-1.0"}
+
+
+def test_questions_that_were_written_out_are_read_with_their_kind_and_all_their_passages(tmp_path: Path) -> None:
+    from lex_assets.training.prepare import GivenQuestions
+
+    path, text = tmp_path / "questions.jsonl", "과태료의 부과: " + "한도를 넘는 신용공여를 한 은행 " * 8
+    row = {"id": PENALTY["passage_id"], "text": text, "kind": "citing", "also": [LENDING["passage_id"]]}
+    path.write_text(json.dumps(row), "utf-8")
+    found = synthetic_queries(TABLE, GivenQuestions.read(path), split=ALL_TRAIN)
+    assert of_kind(found, "citing") == {text: {PENALTY["passage_id"], LENDING["passage_id"]}}
+    path.write_text(json.dumps(row | {"also": ["LAW_9_제9조_①"]}), "utf-8")
+    with pytest.raises(LexError, match="LAW_9_제9조_① of a question is not in the corpus"):
+        synthetic_queries(TABLE, GivenQuestions.read(path), split=ALL_TRAIN)
+    path.write_text(json.dumps(row | {"also": "LAW_1_제34조_①"}), "utf-8")
+    with pytest.raises(LexError, match="write a list"):
+        GivenQuestions.read(path)
