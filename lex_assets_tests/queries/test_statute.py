@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from lex_assets.queries.filters import SyntheticConfig
+from lex_assets.queries.inherit import SourceSets
+from lex_assets.queries.llm_questions import QuestionConfig
 from lex_assets.queries.rules import RuleGenerator
 from lex_assets.queries.split import SplitConfig
 from lex_assets.queries.synthetic import Synthetic, synthetic_queries
-from lex_assets.schemas import PASSAGES, LexError
+from lex_assets.queries.writing import LanguageModels, QuestionWriting, WritingConfig
+from lex_assets.schemas import CITATIONS, PASSAGES, LexError
 
 ALL_TRAIN = SplitConfig(train=1, valid=0, promotion=0, test=0, held_out=0)
 
@@ -81,6 +85,20 @@ def test_the_lines_that_cite_ask_for_what_they_cite() -> None:
         "과태료의 부과: 한도를 넘는 신용공여를 한 은행": {PENALTY["passage_id"], LENDING["passage_id"]},
         "과태료의 부과: 은행의 임직원에게 대출을 한 은행": {PENALTY["passage_id"], BRANCH["passage_id"]},
     }
+
+
+def test_pairs_come_from_the_citation_graph_where_comparisons_are_wanted() -> None:
+    cited = (PENALTY["passage_id"], "LAW_1", "in_text", 0, "제34조", LENDING["parent_id"], None, "resolved")
+    citations = CITATIONS.frame([dict(zip(CITATIONS.names, cited, strict=True))])
+
+    def written(limit: int, citations: Callable[[], pl.DataFrame]) -> Synthetic:
+        models, search = LanguageModels(pytest.fail, pytest.fail, pytest.fail), pytest.fail
+        asked, sets = QuestionConfig(max_comparisons=limit), SourceSets(ALL_TRAIN)
+        return QuestionWriting(TABLE, sets, WritingConfig(), SyntheticConfig(), asked, models, search, citations).made()
+
+    answers = {PENALTY["passage_id"], LENDING["passage_id"]}
+    assert list(of_kind(written(9, lambda: citations), "citing").values()) == [answers]
+    assert not of_kind(written(0, pytest.fail), "citing"), "citations are not read where none are wanted"
 
 
 def test_what_is_left_of_a_sentence_without_its_references_is_not_asked() -> None:
