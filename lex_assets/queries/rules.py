@@ -417,7 +417,8 @@ class RuleGenerator:
         self.pairs = pairs
 
     def generate(self, passages: Iterable[Row]) -> list[SyntheticQuestion]:
-        """Those for the pairs, then up to `per_passage` questions of different kinds for each row of a PASSAGES frame."""
+        """Those for the pairs, then up to `per_passage` questions of different kinds for each row of a PASSAGES frame, and
+        its own wording."""
         return [*self._citing(), *chain.from_iterable(map(self._about, passages))]
 
     def _about(self, row: Row) -> list[SyntheticQuestion]:
@@ -429,13 +430,12 @@ class RuleGenerator:
                     kinds.setdefault(kind, self.lay(text, reading.passage_id))
             if len(kinds) >= self.per_passage:
                 break
-        if drawn(f"statute{reading.passage_id}", self.statute_share):
-            kinds |= dict(statute(reading))
+        stated = statute(reading) if drawn(f"statute{reading.passage_id}", self.statute_share) else ()
         return [
             SyntheticQuestion(
                 reading.passage_id, text, kind, self.name, self.licence, difficulty=difficulty_of(text, reading.text)
             )
-            for kind, text in list(kinds.items())[: self.per_passage]
+            for kind, text in (*list(kinds.items())[: self.per_passage], *stated)
         ]
 
     def _citing(self) -> Iterator[SyntheticQuestion]:

@@ -19,7 +19,10 @@ LONGEST = 300
 """Characters of a provision that are asked for; a search field takes more, a small model reads less."""
 _SHORTEST = 40
 _SHORTEST_LINE = 15
-_LISTING = re.compile(r"다음\s?각\s?[호목](?:와|(?:의 어느 하나에 해당하는|에 해당하는|의|에 따른)?\s)")
+_LISTING = re.compile(
+    r"다음\s?각\s?[호목](?:와|(?:의 (?:어느 하나|1)에 해당하는|중 어느 하나에 해당하는|에 해당하는|에 따른|에서|의)?\s)"
+)
+_HERE = re.compile(r"(?<!\S)이 (?:법|영|규칙|규정|조|장|절)에서(?:는)?\s")
 _DANGLING = re.compile(
     r"(?:^|\s)(?:에|의|을|를|은|는|와|과|로|으로|에서|에게)\s|^(?:및|또는|이나|따른|따라|경우)(?=[\s:,])"
 )
@@ -60,7 +63,7 @@ def _names(line: str, row: Row) -> bool:
 
 def _worded(lines: Sequence[str]) -> str:
     """The lines as one text without marks, references, and the numbers of lists."""
-    text = plain(" ".join(MARK.sub("", line) for line in lines))
+    text = _HERE.sub("", plain(" ".join(MARK.sub("", line) for line in lines)))
     return _LISTING.sub(lambda found: "다음과" if found[0].endswith("와") else "다음 ", text)
 
 

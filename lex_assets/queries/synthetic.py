@@ -17,6 +17,7 @@ from lex_assets.queries.filters import FILTERS, Search, SyntheticConfig, ambiguo
 from lex_assets.queries.inherit import SourceSets
 from lex_assets.queries.questions import QuestionGenerator, Rejected, Row, SyntheticQuestion
 from lex_assets.queries.split import SplitConfig
+from lex_assets.queries.statute import STATUTE_KINDS
 from lex_assets.schemas import QRELS, QUERIES, REJECTED, LexError, content_hash
 
 Pair = tuple[SyntheticQuestion, Sequence[Row]]
@@ -159,12 +160,13 @@ def _rows_of(
 
 
 def _one_by_one(sieve: _Sieve, questions: Sequence[SyntheticQuestion]) -> None:
-    """The filters that look at one question, and the number per passage; a comparison counts for itself."""
-    kept: Counter[tuple[str, ...]] = Counter()
+    """The filters that look at one question, and the number per passage; a comparison and statute wording count apart."""
+    kept: Counter[tuple[object, ...]] = Counter()
     for question in questions:
         name, detail = rejection(question, sieve.sources(question), sieve.config)
-        kept[question.passage_ids] += not name
-        if not name and sieve.applies("too_many") and kept[question.passage_ids] > sieve.config.per_passage:
+        counted = (question.kind in STATUTE_KINDS, *question.passage_ids)
+        kept[counted] += not name
+        if not name and sieve.applies("too_many") and kept[counted] > sieve.config.per_passage:
             name, detail = "too_many", f"more than {sieve.config.per_passage}"
         if name:
             sieve.rejected.append(_rejected(question, name, detail))
