@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from lex_assets.passages.overlap import near_duplicates
 from lex_assets.queries.questions import Row, SyntheticQuestion
 from lex_assets.queries.split import LAW_TYPES
-from lex_assets.queries.statute import LONGEST, STATUTE_KINDS
+from lex_assets.queries.statute import LONGEST, STATUTE, STATUTE_KINDS
 
 Search = Callable[[list[str], int], Sequence[Sequence[str]]]
 """(questions, k) → for each the k best passage ids, best first."""
@@ -151,8 +151,8 @@ def _named(text: str, row: Row) -> str:
 
 
 def copies_passage(question: SyntheticQuestion, rows: Sequence[Row], config: SyntheticConfig) -> str:
-    """Repeats the passage word for word; keyword queries and provisions may."""
-    if question.kind in ("keyword", *STATUTE_KINDS):
+    """Repeats the passage word for word; keyword queries may, and a provision that is asked for in its own wording."""
+    if question.kind in ("keyword", STATUTE):
         return ""
     copied = max(longest_run(question.text, row["text"]) for row in rows)
     return f"{copied:.0%} in one run" if copied > config.max_copied else ""

@@ -398,7 +398,7 @@ class RuleGenerator:
     """Questions by rule; see the makers in this module for their kinds.
 
     lay_share: of the questions in a layman's words · statute_share: of the passages that are also asked for in their own
-    wording · pairs: (citing, cited) rows, asked about together in the wording of the first.
+    wording · pairs: (citing, cited) rows; the second is asked for in the wording of the first.
     """
 
     name = "rules-5"
@@ -417,9 +417,12 @@ class RuleGenerator:
         self.pairs = pairs
 
     def generate(self, passages: Iterable[Row]) -> list[SyntheticQuestion]:
-        """Those for the pairs, then up to `per_passage` questions of different kinds for each row of a PASSAGES frame, and
-        its own wording."""
-        return [*self._citing(), *chain.from_iterable(map(self._about, passages))]
+        """Those for the pairs, then for each row of a PASSAGES frame up to `per_passage` questions of different kinds, and
+        its own wording unless that asks for what it cites."""
+        citing = list(self._citing())
+        taken = {question.text for question in citing}
+        about = chain.from_iterable(map(self._about, passages))
+        return citing + [question for question in about if question.text not in taken]
 
     def _about(self, row: Row) -> list[SyntheticQuestion]:
         reading = Reading(row["passage_id"], row["unit"], row["context"], row["text"])
@@ -440,9 +443,11 @@ class RuleGenerator:
 
     def _citing(self) -> Iterator[SyntheticQuestion]:
         texts = {cited["passage_id"]: cited["text"] for _, cited in self.pairs}
-        for passage_id, text, also in citing(self.pairs):
-            difficulty = difficulty_of(text, texts[also[0]])
-            yield SyntheticQuestion(passage_id, text, CITING, self.name, self.licence, difficulty=difficulty, also=also)
+        for text, (first, *also) in citing(self.pairs):
+            difficulty = difficulty_of(text, texts[first])
+            yield SyntheticQuestion(
+                first, text, CITING, self.name, self.licence, difficulty=difficulty, also=tuple(also)
+            )
 
     def lay(self, text: str, passage_id: str) -> str:
         """A share of the questions in a layman's words."""

@@ -1,8 +1,8 @@
 """Provisions in their own wording as questions: what a drafter or a reviewer pastes into a search field.
 
-`statute`: a provision without its number and its references, to be found again. `citing`: the lines of a provision that cite
-another article, with the citation taken out; both provisions answer (two passages, along the citation graph). Not here:
-questions as people word them (`rules`), which pairs are asked about (`pairs`).
+`statute`: a provision without its number and its references, to be found again. `citing`: a line of a provision that cites
+others, with the citation taken out, to find what it cites: one step along the citation graph. Not here: questions as people
+word them (`rules`), which pairs are asked about (`pairs`).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def statute(r: Reading) -> Found:
         yield STATUTE, _under(r.title, text)
 
 
-def citing(pairs: Sequence[tuple[Row, Row]]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(id of a citing provision, one of its lines under its heading, ids of what the line cites), in the order of ids.
+def citing(pairs: Sequence[tuple[Row, Row]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(a line that cites, alone or under its heading, and the ids of what it cites), in the order of the citing ids.
 
     pairs: (citing, cited) rows; one whose citation stands in no line by its article's number is passed over.
     """
@@ -52,7 +52,7 @@ def citing(pairs: Sequence[tuple[Row, Row]]) -> Iterator[tuple[str, str, tuple[s
             named = tuple(sorted(i for i, target in cited[passage_id].items() if _names(line, target)))
             text = _worded([line])
             if named and _reads_alone(r, text, _SHORTEST_LINE):
-                yield passage_id, _under(r.title, text), named
+                yield from ((wording, named) for wording in dict.fromkeys((_under(r.title, text), text[:LONGEST])))
 
 
 def _names(line: str, row: Row) -> bool:

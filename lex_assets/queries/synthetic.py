@@ -160,13 +160,14 @@ def _rows_of(
 
 
 def _one_by_one(sieve: _Sieve, questions: Sequence[SyntheticQuestion]) -> None:
-    """The filters that look at one question, and the number per passage; a comparison and statute wording count apart."""
-    kept: Counter[tuple[object, ...]] = Counter()
+    """The filters that look at one question, and the number per passage, to which statute wording does not count; a
+    comparison counts for itself."""
+    kept: Counter[tuple[str, ...]] = Counter()
     for question in questions:
         name, detail = rejection(question, sieve.sources(question), sieve.config)
-        counted = (question.kind in STATUTE_KINDS, *question.passage_ids)
-        kept[counted] += not name
-        if not name and sieve.applies("too_many") and kept[counted] > sieve.config.per_passage:
+        counts = question.kind not in STATUTE_KINDS
+        kept[question.passage_ids] += counts and not name
+        if not name and counts and sieve.applies("too_many") and kept[question.passage_ids] > sieve.config.per_passage:
             name, detail = "too_many", f"more than {sieve.config.per_passage}"
         if name:
             sieve.rejected.append(_rejected(question, name, detail))

@@ -81,10 +81,23 @@ def test_a_share_of_the_passages_is_drawn_the_same_on_every_machine() -> None:
 
 def test_the_lines_that_cite_ask_for_what_they_cite() -> None:
     found = of_kind(made(pairs=((PENALTY, LENDING), (PENALTY, BRANCH))), "citing")
-    assert found == {
-        "과태료의 부과: 한도를 넘는 신용공여를 한 은행": {PENALTY["passage_id"], LENDING["passage_id"]},
-        "과태료의 부과: 은행의 임직원에게 대출을 한 은행": {PENALTY["passage_id"], BRANCH["passage_id"]},
-    }
+    lines = {"한도를 넘는 신용공여를 한 은행": LENDING, "은행의 임직원에게 대출을 한 은행": BRANCH}
+    expected = {text: {row["passage_id"]} for text, row in lines.items()}
+    assert found == expected | {f"과태료의 부과: {text}": ids for text, ids in expected.items()}
+
+
+def test_a_line_that_cites_several_provisions_asks_for_all_of_them() -> None:
+    text = PENALTY["text"].replace("제34조의2를", "제34조 및 제34조의2를")
+    found = of_kind(made(pairs=((PENALTY | {"text": text}, LENDING), (PENALTY | {"text": text}, BRANCH))), "citing")
+    assert found["은행의 임직원에게 대출을 한 은행"] == {LENDING["passage_id"], BRANCH["passage_id"]}
+
+
+def test_a_provision_of_one_line_that_cites_asks_only_for_what_it_cites() -> None:
+    text = "① 은행은 제34조에 따른 한도를 넘게 된 때에는 그 사실을 지체 없이 감독기관에 알리고 한도에 맞추어야 한다."
+    source = provision(1, "제36조", "한도 초과의 통지", text)
+    questions = RuleGenerator(9, statute_share=1, pairs=[(source, LENDING)]).generate([source])
+    wordings = [one for one in questions if one.text.startswith("한도 초과의 통지: 은행은 한도를")]
+    assert [one.passage_id for one in wordings] == [LENDING["passage_id"]]
 
 
 def test_pairs_come_from_the_citation_graph_where_comparisons_are_wanted() -> None:
@@ -96,8 +109,7 @@ def test_pairs_come_from_the_citation_graph_where_comparisons_are_wanted() -> No
         asked, sets = QuestionConfig(max_comparisons=limit), SourceSets(ALL_TRAIN)
         return QuestionWriting(TABLE, sets, WritingConfig(), SyntheticConfig(), asked, models, search, citations).made()
 
-    answers = {PENALTY["passage_id"], LENDING["passage_id"]}
-    assert list(of_kind(written(9, lambda: citations), "citing").values()) == [answers]
+    assert list(of_kind(written(9, lambda: citations), "citing").values()) == [{LENDING["passage_id"]}] * 2
     assert not of_kind(written(0, pytest.fail), "citing"), "citations are not read where none are wanted"
 
 
@@ -116,7 +128,7 @@ def test_only_statutes_and_rules_word_provisions() -> None:
 def test_difficulty_and_terms_stay_with_a_question() -> None:
     meta = [json.loads(text) for text in made(1, ((PENALTY, LENDING),)).queries["meta"]]
     citing = next(one for one in meta if one["kind"] == "citing")
-    assert citing["also"] == [LENDING["passage_id"]] and citing["difficulty"] in ("easy", "medium", "hard")
+    assert citing["passage_id"] == LENDING["passage_id"] and citing["difficulty"] in ("easy", "medium", "hard")
     assert {one["licence"] for one in meta} == {"CC0-1.0"}
 
 
