@@ -203,7 +203,7 @@ def ablation(experiment: Experiment, tasks: Sequence[Task], made: Synthetic, ref
         f"\nfilters: questions rejected · tuned hybrid without − with, {len(reference)} seeds, questions for choosing"
     )
     for name in (*tried, "all"):
-        skip = FILTERS if name == "all" else (name,)
+        skip = FILTERS if name == "all" else (*experiment.recipe.questions.skip, name)
         config = experiment.recipe.questions.model_copy(update={"skip": skip})
         without = made_questions(experiment.passages, config, experiment.pairs)
         scores = [experiment.tuned(without, seed) for seed in range(len(reference))]
