@@ -419,7 +419,7 @@ class RuleGenerator:
     def generate(self, passages: Iterable[Row]) -> list[SyntheticQuestion]:
         """Those for the pairs, then for each row of a PASSAGES frame up to `per_passage` questions of different kinds, and
         its own wording unless that asks for what it cites."""
-        citing = list(self._citing())
+        citing = list(dict.fromkeys(self._citing()))
         taken = {question.text for question in citing}
         about = chain.from_iterable(map(self._about, passages))
         return citing + [question for question in about if question.text not in taken]

@@ -19,6 +19,8 @@ LONGEST = 300
 """Characters of a provision that are asked for; a search field takes more, a small model reads less."""
 _SHORTEST = 40
 _SHORTEST_LINE = 15
+_MOST_CITED = 4
+"""A text that cites more is about none of them in particular."""
 _LISTING = re.compile(
     r"다음\s?각\s?[호목](?:와|(?:의 (?:어느 하나|1)에 해당하는|중 어느 하나에 해당하는|에 해당하는|에 따른|에서|의)?\s)"
 )
@@ -37,9 +39,10 @@ def statute(r: Reading) -> Found:
 
 
 def citing(pairs: Sequence[tuple[Row, Row]]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(a line that cites, alone or under its heading, and the ids of what it cites), in the order of the citing ids.
+    """(what cites, alone or under its heading, and the ids of what it cites), in the order of the citing ids.
 
-    pairs: (citing, cited) rows; one whose citation stands in no line by its article's number is passed over.
+    pairs: (citing, cited) rows; one whose citation stands in no line by its article's number is passed over. What cites is a
+    line, or the provision as a whole.
     """
     cited: dict[str, dict[str, Row]] = defaultdict(dict)
     sources = {source["passage_id"]: source for source, _ in pairs}
@@ -48,17 +51,17 @@ def citing(pairs: Sequence[tuple[Row, Row]]) -> Iterator[tuple[str, tuple[str, .
     for passage_id in sorted(sources):
         row = sources[passage_id]
         r = Reading(passage_id, row["unit"], row["context"], row["text"])
-        for line in r.lines:
-            named = tuple(sorted(i for i, target in cited[passage_id].items() if _names(line, target)))
-            text = _worded([line])
-            if named and _reads_alone(r, text, _SHORTEST_LINE):
-                yield from ((wording, named) for wording in dict.fromkeys((_under(r.title, text), text[:LONGEST])))
+        for lines in (*([line] for line in r.lines), r.lines):
+            named = sorted(i for i, target in cited[passage_id].items() if _names(lines, target))
+            text = _worded(lines)
+            if 0 < len(named) <= _MOST_CITED and _reads_alone(r, text, _SHORTEST_LINE):
+                yield from ((wording, tuple(named)) for wording in (_under(r.title, text), _under("", text)))
 
 
-def _names(line: str, row: Row) -> bool:
-    """Whether `line` has the number of a passage's article: 제10조의2, 제4-2조."""
-    number = row["parent_id"].rsplit("_", 1)[-1]
-    return bool(re.search(rf"{re.escape(number)}(?!의\s?\d)", line))
+def _names(lines: Sequence[str], row: Row) -> bool:
+    """Whether a line has the number of a passage's article: 제10조의2, 제4-2조."""
+    number = re.compile(re.escape(row["parent_id"].rsplit("_", 1)[-1]) + r"(?!의\s?\d)")
+    return any(map(number.search, lines))
 
 
 def _worded(lines: Sequence[str]) -> str:

@@ -79,17 +79,34 @@ def test_a_share_of_the_passages_is_drawn_the_same_on_every_machine() -> None:
     assert set(drawn[0]) < set(drawn[1]) and 50 < len(drawn[0]) < 110 and 160 < len(drawn[1]) < 240
 
 
-def test_the_lines_that_cite_ask_for_what_they_cite() -> None:
+def test_the_lines_that_cite_and_the_provision_as_a_whole_ask_for_what_they_cite() -> None:
     found = of_kind(made(pairs=((PENALTY, LENDING), (PENALTY, BRANCH))), "citing")
     lines = {"한도를 넘는 신용공여를 한 은행": LENDING, "은행의 임직원에게 대출을 한 은행": BRANCH}
     expected = {text: {row["passage_id"]} for text, row in lines.items()}
-    assert found == expected | {f"과태료의 부과: {text}": ids for text, ids in expected.items()}
+    expected |= {f"과태료의 부과: {text}": ids for text, ids in expected.items()}
+    whole = found.keys() - expected.keys()
+    assert {text: found[text] for text in expected} == expected
+    assert len(whole) == 1 and all(line in text for line in lines for text in whole)
+    assert {frozenset(found[text]) for text in whole} == {frozenset([LENDING["passage_id"], BRANCH["passage_id"]])}
 
 
 def test_a_line_that_cites_several_provisions_asks_for_all_of_them() -> None:
     text = PENALTY["text"].replace("제34조의2를", "제34조 및 제34조의2를")
     found = of_kind(made(pairs=((PENALTY | {"text": text}, LENDING), (PENALTY | {"text": text}, BRANCH))), "citing")
     assert found["은행의 임직원에게 대출을 한 은행"] == {LENDING["passage_id"], BRANCH["passage_id"]}
+
+
+def test_what_cites_too_much_asks_for_none_of_it() -> None:
+    targets = [provision(1, f"제{n}조", "업무의 제한", LENDING["text"]) for n in range(40, 45)]
+    text = (
+        "① "
+        + ", ".join(f"제{n}조" for n in range(40, 45))
+        + "에 따른 제한을 지키지 아니하고 업무를 계속한 은행의 임직원"
+    )
+    source = provision(1, "제70조", "벌칙의 적용", text)
+    for number, asked in ((4, True), (5, False)):
+        generator = RuleGenerator(9, pairs=[(source, target) for target in targets[:number]])
+        assert any(one.kind == "citing" for one in generator.generate([])) is asked
 
 
 def test_a_provision_of_one_line_that_cites_asks_only_for_what_it_cites() -> None:
@@ -109,7 +126,7 @@ def test_pairs_come_from_the_citation_graph_where_comparisons_are_wanted() -> No
         asked, sets = QuestionConfig(max_comparisons=limit), SourceSets(ALL_TRAIN)
         return QuestionWriting(TABLE, sets, WritingConfig(), SyntheticConfig(), asked, models, search, citations).made()
 
-    assert list(of_kind(written(9, lambda: citations), "citing").values()) == [{LENDING["passage_id"]}] * 2
+    assert list(of_kind(written(9, lambda: citations), "citing").values()) == [{LENDING["passage_id"]}] * 3
     assert not of_kind(written(0, pytest.fail), "citing"), "citations are not read where none are wanted"
 
 
