@@ -83,7 +83,8 @@ class QuestionConfig(BaseModel):
     max_comparisons: int = Field(
         default=0,
         ge=0,
-        description="두 단락을 함께 물을 쌍의 상한, 0은 묻지 않음. Pairs of passages asked about together; 0 asks none.",
+        description="두 단락을 함께 물을 쌍의 상한, 0은 묻지 않음; rules는 인용한 말로 인용된 단락을 물음. Pairs of passages "
+        "asked about together, 0 asks none; rules ask for the cited passage in the words that cite it.",
     )
 
     @field_validator("kinds")
