@@ -37,7 +37,7 @@ QuerySelectionRun = run_config(QuerySelection)
 SyntheticRun = run_config(WritingConfig, SyntheticConfig, QuestionConfig, DenseConfig)
 
 
-@stage_asset(group="train", kinds={"polars"}, code_version="3")
+@stage_asset(group="train", kinds={"polars"}, code_version="4")
 def synthetic_qa(
     context: dg.AssetExecutionContext,
     config: SyntheticRun,
