@@ -5,9 +5,9 @@
 - `python benchmarks/lexical.py speed --shared ../shared`: 6,000 issues of `bench/wide` against its 27,276 articles and the 6,468 of
   `bench/core` (without equal texts). Compared with bm25s, backend numba, called as its manual says, its compilation left out;
   cutting, indexing and searching count on both sides, best of three, turn by turn. Here search runs on every core, bm25s on one as it
-  does by default. Seen on two cores beside other work, CPU seconds, which do not count what threads gain: bm25s 7.32 with the same
-  terms and 3.75 with its own words, which are fewer; here 2.63 (2.8 times as fast; by the clock 3.2), 1.19 in a second run (6.2
-  times; by the clock 9.2). The same on one core only: 2.4 times, and 5.9 (6.2 by the clock) in a second run.
+  does by default. Seen on two idle cores, seconds by the clock: bm25s 5.55 with the same terms and 2.79 with its own words, which are
+  fewer; here 1.89 (2.9 times as fast; by CPU seconds, which do not count what threads gain, 2.5), .59 in a second run (9.4 times; 5.9 by
+  CPU). On one core only, beside other work: 2.4 times, and 5.9 (6.2 by the clock) in a second run.
 - `python benchmarks/lexical.py analyzers --shared ../shared`: NDCG@10 on the validation groups of the four benches, and
   CPU seconds; terms are kept, so that a fusion counts only what its parts have not cut before. Seen for bigram, kiwi, kiwi-legal and
   the fusions bigram+kiwi and bigram+kiwi-legal: core .386 .393 .385 .401 .398, wide .390 .389 .387 .403 .402,
