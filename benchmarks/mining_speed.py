@@ -9,7 +9,7 @@ positive and take 7 of the rest, out of the 50 nearest passages:
 - ours, all pairs: reads all 50, as the peer does
 
 Expected: adaptive >= 3 x the peer's speed, all pairs >= 1.1 x, in CPU time, medians over interleaved rounds. Seen
-(`--passages 540`, an idle machine): with `--rounds 1 --queries 400` 3.50 x (6,430 pairs read of 20,800) and 1.20 x for all pairs;
+(`--passages 540`, an idle machine): with `--rounds 1 --queries 400` 3.4 and 3.5 x (6,430 pairs read of 20,800), 1.2 x for all pairs;
 with `--rounds 2 --queries 100`, where encoding the passages weighs more, 2.77 x (2.94 x on a busy machine) and 1.13 x.
 """
 

@@ -313,6 +313,7 @@ A small Korean legal retriever, trained from court issues to the articles that t
 - left out of every stage, the tokenizer included: decisions of the validation, promotion and test groups (split seed
   {material.split.seed}), issues that hold 80 % of the n-grams of one of theirs, issues that cite a held-out law family
 - held-out families among the raw documents: {", ".join(material.excluded_families)}
+- a question goes in behind `{QUERY}` (`encode_query` of sentence-transformers puts it there), a passage as it is
 - licence: Apache-2.0
 
 NDCG@10 on **validation** questions (court issue → specific articles of 306 statutes), on which the settings were chosen:
