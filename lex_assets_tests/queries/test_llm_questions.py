@@ -132,7 +132,7 @@ def test_two_thousand_passages_and_thirty_percent_faults(tmp_path: Path) -> None
     limiter = RateLimiter(per_minute, tokens_per_minute, Clock(clock.monotonic, clock.sleep))
     rows = [passage(n) for n in range(2_000)]
     with LlmServer(Faulty(0.3), clock.monotonic) as server:
-        config = {"concurrency": 16, "timeout_s": 2}
+        config = {"concurrency": 16, "timeout_s": 4}
         asked = client(server, tmp_path, config, clock=clock.clock(), limiter=limiter)
         made = LlmGenerator(asked).generate(rows)
         seen = list(server.seen)
