@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lex_assets.models.devices import CPU
+from lex_assets.resources.pipes_reader import WholeLinesReader
 from lex_assets.schemas import LexError
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def train_in_process(context: dg.AssetExecutionContext, job: TrainingJob, on_rep
     the run; the process has then stopped.
     """
     context.log.info("학습 프로세스가 모델을 읽습니다 · the training process loads the model")
-    reader, injector = dg.PipesTempFileMessageReader(), dg.PipesTempFileContextInjector()
+    reader, injector = WholeLinesReader(), dg.PipesTempFileContextInjector()
     with dg.open_pipes_session(context, injector, reader) as session:
         request = {"job": job.model_dump(mode="json"), "pipes": dict(session.get_bootstrap_env_vars())}
         process = _process_for(job, request)
         try:
-            outcome = _outcome(process, session, on_report)
+            outcome = _outcome(process, session, reader, on_report)
         except BaseException:
             process.stop()
             raise
@@ -62,7 +63,9 @@ def train_in_process(context: dg.AssetExecutionContext, job: TrainingJob, on_rep
         raise LexError(outcome["error"])
 
 
-def _outcome(process: _Process, session: dg.PipesSession, on_report: OnReport) -> Mapping[str, Any]:
+def _outcome(
+    process: _Process, session: dg.PipesSession, reader: WholeLinesReader, on_report: OnReport
+) -> Mapping[str, Any]:
     """The last message of the training."""
     seen, ended = 0, False
     while True:
@@ -72,6 +75,8 @@ def _outcome(process: _Process, session: dg.PipesSession, on_report: OnReport) -
                 return message
             on_report(message["report"])
         seen += len(messages)
+        if reader.error:
+            raise RuntimeError(f"messages of the training process cannot be read ({reader.error}); run it again")
         if ended and not messages:
             raise RuntimeError(f"the training process ended without a result ({process.ending()})")
         ended = process.ended_within(POLL_S)
