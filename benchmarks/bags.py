@@ -6,7 +6,7 @@ for all: it leans them toward articles that courts cite often. Passages go witho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -54,7 +54,7 @@ def _lengths(rows: Sequence[Ids], more: int) -> Tensor:
 
 
 @torch.no_grad()
-def in_parts(encode: Any, rows: Sequence[Ids]) -> Tensor:
+def in_parts(encode: Callable[[Sequence[Ids]], Tensor], rows: Sequence[Ids]) -> Tensor:
     """`encode` (`Bag.queries` or `Bag.passages`) of many texts, without gradients."""
     return torch.cat([encode(rows[start : start + PART]) for start in range(0, len(rows), PART)])
 

@@ -19,6 +19,7 @@ from dagster import PipesMessageHandler, PipesMessageReader
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
 POLL_S = 0.1
+"""Seconds between two looks at the training process."""
 
 
 class WholeLines:

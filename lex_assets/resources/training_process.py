@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lex_assets.models.devices import CPU
-from lex_assets.resources.pipes_reader import WholeLinesReader
+from lex_assets.resources.pipes_reader import POLL_S, WholeLinesReader
 from lex_assets.schemas import LexError
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ STOPPING_S = 8.0
 """Seconds from asking the process to stop to killing it: a cancelled run should be over within ten."""
 
 ENDING_S = 1.0
-POLL_S = 0.1
 LAST_LINES = 3
 CHILD = "lex_assets.resources.training_child"
 LAUNCH = ("--multi_gpu", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0")
