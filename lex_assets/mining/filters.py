@@ -14,6 +14,7 @@ import polars as pl
 
 from lex_assets.mining.config import MiningConfig
 from lex_assets.mining.structural import linked_articles
+from lex_assets.retrieval.texts import rows_of
 
 MODELS = ("dense", "rerank")
 MIN_HELD_OUT_ARTICLES = 20  # the tail of fewer scores says nothing
@@ -88,7 +89,8 @@ def with_neighbours(
 ) -> pl.DataFrame:
     """`pool` with `neighbour`, the candidate shares its article with a positive or a citation links the two, and
     `similar`, its article is among those in `similar` (query_id, parent_id)."""
-    parents = corpus.select("passage_id", "parent_id")
+    named = pl.concat([pool["passage_id"], relevant["passage_id"]])
+    parents = rows_of(corpus, named).select("passage_id", "parent_id")
     near = relevant.join(parents, on="passage_id").select("query_id", "parent_id").unique()
     cited = near.join(linked_articles(neighbours), on="parent_id").select("query_id", parent_id="other")
     joined = pool.join(parents, on="passage_id")
@@ -107,8 +109,9 @@ def judge_unread(pool: pl.DataFrame, corpus: pl.DataFrame, config: MiningConfig)
     Of survivors that are equivalent to each other only the best is kept; the others are `duplicate`."""
     similar = pl.when("similar").then(pl.lit("false_negative_similar"))
     verdict = pl.coalesce(similar, suspicion(config, "dense"), pl.lit("survivor"))
+    contents = rows_of(corpus, pool["passage_id"]).select("passage_id", "equivalence_id", "content_hash")
     judged = (
-        pool.join(corpus.select("passage_id", "equivalence_id", "content_hash"), on="passage_id")
+        pool.join(contents, on="passage_id")
         .with_columns(score_rerank=pl.lit(None, pl.Float32), verdict=verdict)
         .sort(["query_id", "fused", "passage_id"], descending=[False, True, False])
     )

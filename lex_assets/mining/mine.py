@@ -24,6 +24,7 @@ from lex_assets.mining.select import SELECTED, Judge, choose, choose_judged, ran
 from lex_assets.mining.similar import answers_of_similar, similar_questions
 from lex_assets.mining.structural import linked_articles, structural_hits
 from lex_assets.mining.triplets import scores_of_positives, triplets, with_judged
+from lex_assets.retrieval.texts import rows_of
 from lex_assets.retrieval.types import LexicalSearch, PairScorer
 from lex_assets.schemas import CANDIDATES, LexError
 
@@ -136,8 +137,7 @@ def _judged(task: _Task, evidence: _Evidence, scorer: Scorer) -> pl.DataFrame:
 
 def _with_random(chosen: pl.DataFrame, task: _Task, scorer: Scorer, held_out: Set[str]) -> pl.DataFrame:
     """The CANDIDATES table: `chosen`, and the random negatives."""
-    ids = task.corpus.filter(~pl.col("family").is_in(list(held_out)))["passage_id"]
-    allowed = ids.sort().to_list() if task.config.random else []
+    allowed = task.corpus.filter(~pl.col("family").is_in(list(held_out)))["passage_id"].sort()
     taken = pl.concat([chosen.select(KEY), task.excluded.select(KEY)])
     spare = scorer.score(random_negatives(task.queries, allowed, taken, task.config), "random")
     found = pl.concat([chosen, spare], how="diagonal")
@@ -195,14 +195,15 @@ def _task(
 
 def _best_grade(qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
     """The rows of `qrels` with a query's best grade among the passages of `corpus`, sorted."""
-    known = qrels.join(corpus.select("passage_id"), on="passage_id")
+    known = qrels.join(rows_of(corpus, qrels["passage_id"]).select("passage_id"), on="passage_id")
     return known.filter(pl.col("grade") == pl.col("grade").max().over("query_id")).sort(KEY)
 
 
 def _positives(relevant: pl.DataFrame, corpus: pl.DataFrame, scorer: Scorer, stage: str) -> pl.DataFrame:
     """(query_id, passage_id, parent_id, score_dense, score_rerank) of `relevant`."""
     scored = scorer.score(relevant.select(KEY), stage)
-    return scored.join(corpus.select("passage_id", "parent_id"), on="passage_id", maintain_order="left")
+    articles = rows_of(corpus, relevant["passage_id"]).select("passage_id", "parent_id")
+    return scored.join(articles, on="passage_id", maintain_order="left")
 
 
 def _rerank_rounds(judged: pl.DataFrame, scorer: Scorer, config: MiningConfig) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from lex_assets.mining.config import MiningConfig
 from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.embedding_cache import cached_encode
-from lex_assets.retrieval.texts import PassageTexts
+from lex_assets.retrieval.texts import PassageTexts, rows_of
 from lex_assets.retrieval.types import Encoder, Hits, LexicalSearch
 from lex_assets.schemas import LexError
 
@@ -51,8 +51,7 @@ class DenseSearch:
         config: DenseConfig = DenseConfig(),
     ) -> DenseSearch:
         """Encode both tables (what `cache_dir` holds is not encoded again) and index the passages."""
-        ids, texts = corpus["passage_id"].to_list(), PassageTexts(corpus)
-        index = DenseIndex.encode(encoder, ids, texts, cache_dir, config)
+        index = DenseIndex.encode(encoder, corpus["passage_id"], PassageTexts(corpus), cache_dir, config)
         questions = cached_encode(encoder, "query", queries["text"].to_list(), cache_dir)
         return cls(index, queries["query_id"].to_list(), questions)
 
@@ -61,16 +60,11 @@ class DenseSearch:
         row = {query_id: n for n, query_id in enumerate(self.query_ids)}
         return self.index.search(self.queries[[row[query_id] for query_id in query_ids]], k)
 
-    def scores(self, pairs: pl.DataFrame, chunk: int = 65_536) -> pl.Series:
+    def scores(self, pairs: pl.DataFrame) -> pl.Series:
         """Cosine of every (query_id, passage_id) row of `pairs`, float32."""
         order = list(self.query_ids)
         rows = pairs["query_id"].replace_strict(order, list(range(len(order))), return_dtype=pl.Int64).to_numpy()
-        passages = pairs["passage_id"].to_list()
-        parts = [
-            self.index.scores(self.queries[rows[at : at + chunk]], passages[at : at + chunk])
-            for at in range(0, len(pairs), chunk)
-        ]
-        return pl.Series("score_dense", np.concatenate(parts) if parts else [], dtype=pl.Float32)
+        return pl.Series("score_dense", self.index.scores(self.queries, rows, pairs["passage_id"]))
 
 
 def excluded_pairs(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
@@ -95,8 +89,9 @@ def excluded_pairs(queries: pl.DataFrame, qrels: pl.DataFrame, corpus: pl.DataFr
 def _equivalents(positives: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
     found = []
     for column in ("equivalence_id", "content_hash"):
-        same = corpus.filter(pl.col(column) != "").select("passage_id", column)
-        others = positives.join(same, on="passage_id").join(same, on=column, suffix="_other")
+        own = rows_of(corpus, positives["passage_id"]).filter(pl.col(column) != "").select("passage_id", column)
+        same = corpus.filter(pl.col(column).is_in(own[column].unique().implode())).select("passage_id", column)
+        others = positives.join(own, on="passage_id").join(same, on=column, suffix="_other")
         found.append(others.select("query_id", passage_id="passage_id_other"))
     return pl.concat(found)
 
@@ -142,7 +137,8 @@ def hit_rules(
     Raises LexError when a hit is not in `corpus`: the index then belongs to another corpus.
     """
     pairs = pl.concat([frame.select(KEY) for frame in hits.values()]).unique()
-    families = pairs.join(corpus.select("passage_id", "family"), on="passage_id", how="left")
+    found = rows_of(corpus, pairs["passage_id"]).select("passage_id", "family")
+    families = pairs.join(found, on="passage_id", how="left")
     strangers = families.filter(pl.col("family").is_null())
     if len(strangers):
         stranger = strangers["passage_id"].sort()[0]

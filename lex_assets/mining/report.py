@@ -13,6 +13,7 @@ from lex_assets.mining.config import MiningConfig
 from lex_assets.mining.pools import KEY
 from lex_assets.mining.select import SELECTED
 from lex_assets.mining.triplets import fill_reasons
+from lex_assets.retrieval.texts import rows_of
 
 SNIPPET_CHARACTERS = 160
 
@@ -138,9 +139,10 @@ def _examples(
     ids = queries["query_id"].to_list()
     chosen = sorted(random.Random(f"{config.seed}/examples").sample(ids, min(config.examples, len(ids))))
     texts = dict(queries.filter(pl.col("query_id").is_in(chosen)).select("query_id", "text").iter_rows())
-    labels = corpus.select("passage_id", "citation", text=pl.col("text").str.slice(0, SNIPPET_CHARACTERS))
-    shown = candidates.filter(pl.col("query_id").is_in(chosen)).join(labels, on="passage_id").sort(KEY)
-    gold = positives.filter(pl.col("query_id").is_in(chosen)).join(labels, on="passage_id").sort(KEY)
+    shown, gold = (frame.filter(pl.col("query_id").is_in(chosen)) for frame in (candidates, positives))
+    read = rows_of(corpus, pl.concat([shown["passage_id"], gold["passage_id"]]))
+    labels = read.select("passage_id", "citation", text=pl.col("text").str.slice(0, SNIPPET_CHARACTERS))
+    shown, gold = (frame.join(labels, on="passage_id").sort(KEY) for frame in (shown, gold))
     return [
         {
             "query_id": query_id,

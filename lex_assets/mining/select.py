@@ -81,7 +81,7 @@ def hardness_of(judged: pl.DataFrame) -> pl.Expr:
 
 
 def random_negatives(
-    queries: pl.DataFrame, allowed: Sequence[str], taken: pl.DataFrame, config: MiningConfig
+    queries: pl.DataFrame, allowed: pl.Series, taken: pl.DataFrame, config: MiningConfig
 ) -> pl.DataFrame:
     """(query_id, passage_id, pool, verdict) of `config.random` passages of `allowed` per query that are not in `taken`
     (query_id, passage_id): its candidates and what is excluded."""
@@ -93,7 +93,7 @@ def random_negatives(
     for query_id in queries["query_id"] if config.random else ():
         barred = unfit.get(query_id, set())
         count = min(len(allowed), config.random + len(barred))
-        draws = random.Random(f"{config.seed}/random/{query_id}").sample(allowed, count)
-        free = [passage for passage in draws if passage not in barred][: config.random]
+        draws = random.Random(f"{config.seed}/random/{query_id}").sample(range(len(allowed)), count)
+        free = [passage for n in draws if (passage := allowed[n]) not in barred][: config.random]
         rows += [(query_id, passage, "random", "random") for passage in free]
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from lex_assets.retrieval.lexical import LexicalIndex
+from lex_assets.retrieval.texts import rows_of
 
 NEIGHBOURS = 50
 """Questions looked at per question, at most."""
@@ -33,6 +34,7 @@ def answers_of_similar(near: pl.DataFrame, relevant: pl.DataFrame, corpus: pl.Da
 
     relevant: (query_id, passage_id) of the questions' positives.
     """
-    answers = relevant.join(corpus.select("passage_id", "parent_id"), on="passage_id")
+    articles = rows_of(corpus, relevant["passage_id"]).select("passage_id", "parent_id")
+    answers = relevant.join(articles, on="passage_id")
     answers = answers.select("parent_id", similar="query_id").unique()
     return near.join(answers, on="similar").select("query_id", "parent_id").unique()

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
+from lex_assets.retrieval.texts import rows_of
 from lex_assets.schemas import content_hash
 
+ROWS_AT_ONCE = 65_536
 PER_ARTICLE = 50
 """Passages that an article contributes per kind at most: hundreds of laws have an article titled 정의."""
 
@@ -31,13 +33,13 @@ def structural_hits(
     relevant: query_id, passage_id of the positives · neighbours: parent_id → parent_ids linked by citation · scored: adds
     score_dense, by which they are ranked (in seeded order without a retriever).
     """
-    passages = corpus.select("passage_id", "parent_id", "doc_id", title=_title())
-    asked = relevant.join(passages.select("passage_id", "parent_id"), on="passage_id")
-    asked = asked.select("query_id", "parent_id").unique()
-    own = passages.join(asked.select("parent_id").unique(), on="parent_id")
+    positives = rows_of(corpus, relevant["passage_id"]).select("passage_id", "parent_id")
+    asked = relevant.join(positives, on="passage_id").select("query_id", "parent_id").unique()
+    own = corpus.filter(pl.col("parent_id").is_in(asked["parent_id"].unique().implode()))
+    own = own.select("passage_id", "parent_id", "doc_id", title=_title())
     makers = {"sibling": (config.pool_sibling, lambda: _siblings(own))}
-    makers["same_title"] = (config.pool_same_title, lambda: _same_title(own, passages))
-    makers["cited"] = (config.pool_cited, lambda: _cited(own, passages, neighbours))
+    makers["same_title"] = (config.pool_same_title, lambda: _same_title(own, corpus))
+    makers["cited"] = (config.pool_cited, lambda: _cited(own, corpus, neighbours))
     return {
         name: _ranked(_ordered(make(), config.seed), asked, scored) for name, (size, make) in makers.items() if size
     }
@@ -64,15 +66,18 @@ def _siblings(own: pl.DataFrame) -> pl.DataFrame:
     return own.select("parent_id", "passage_id")
 
 
-def _same_title(own: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
+def _same_title(own: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
     asked = own.select("parent_id", "doc_id", "title").drop_nulls("title").unique()
-    found = asked.join(passages, on="title", suffix="_other").filter(pl.col("doc_id") != pl.col("doc_id_other"))
-    return found.select("parent_id", "passage_id")
+    found = [asked.select("parent_id", passage_id="parent_id").clear()]
+    for part in corpus.iter_slices(ROWS_AT_ONCE):  # the titles of a whole corpus take more than what is looked for
+        titled = asked.join(part.select("passage_id", "doc_id", title=_title()), on="title", suffix="_other")
+        found.append(titled.filter(pl.col("doc_id") != pl.col("doc_id_other")).select("parent_id", "passage_id"))
+    return pl.concat(found)
 
 
-def _cited(own: pl.DataFrame, passages: pl.DataFrame, neighbours: Mapping[str, Iterable[str]]) -> pl.DataFrame:
+def _cited(own: pl.DataFrame, corpus: pl.DataFrame, neighbours: Mapping[str, Iterable[str]]) -> pl.DataFrame:
     links = linked_articles(neighbours).join(own.select("parent_id").unique(), on="parent_id")
-    found = links.join(passages.rename({"parent_id": "other"}), on="other")
+    found = links.join(corpus.select("passage_id", other="parent_id"), on="other")
     return found.select("parent_id", "passage_id")
 
 

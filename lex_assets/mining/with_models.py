@@ -46,7 +46,7 @@ def mine_with_models(
     """
     if lexical is None:
         terms = cache_dir and cache_dir / "terms"
-        lexical = LexicalIndex.build(corpus["passage_id"].to_list(), PassageTexts(corpus), cache_dir=terms)
+        lexical = LexicalIndex.build(corpus["passage_id"], PassageTexts(corpus), cache_dir=terms)
     dense = DenseSearch.encode(encoder, queries, corpus, cache_dir, dense_config)
     neighbours = {} if citations is None else citation_neighbours(citations, corpus)
     return mine_hard_negatives(

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
-from lex_assets.retrieval.mapped import allocate, release
+from lex_assets.retrieval.keys import Contents, keys_of
+from lex_assets.retrieval.mapped import allocate, kept, release
 from lex_assets.retrieval.types import Encoder, Progress
 from lex_assets.schemas import LexError, content_hash
 
@@ -37,48 +39,32 @@ def cached_encode(
     """
     if kind not in ("query", "passage"):
         raise LexError(f"cannot encode {kind}; use query or passage")
-    keys, first, place = np.unique(_keys(texts), return_index=True, return_inverse=True)
     folder = None if cache_dir is None else Path(cache_dir) / encoder.cache_key(kind)
+    contents = Contents.of(texts, cache_dir)
     parts = [] if folder is None else [_kept(path) for path in sorted(folder.glob("*.npz"))]
-    missing = first[_holders(keys, parts) < 0]
+    missing = contents.first[contents.held(part.keys() for part in parts)[0] < 0]
     parts += _encoded(encoder, kind, texts, missing, folder, progress)
-    holders = _holders(keys, parts)
+    held, row = contents.held(part.keys() for part in parts)
+    holder = held[contents.place]
+    by_part = kept(np.argsort(holder, kind="stable"), cache_dir)
+    ends = np.searchsorted(holder, np.arange(len(parts) + 1), sorter=by_part).tolist()
     answer = np.empty((0, 0), np.float16)
-    for number in np.unique(holders):
-        vectors = parts[number].read()
-        if not len(answer):
-            answer = allocate((len(texts), vectors.shape[1]), cache_dir, memory_mib)
-        rows = np.flatnonzero(holders[place] == number)
-        answer[rows] = vectors[_rows(parts[number].keys, keys[place[rows]])]
-        release(answer)
+    for part, (start, end) in zip(parts, pairwise(ends), strict=True):
+        if start < end:
+            vectors, rows = part.vectors(), by_part[start:end]
+            if not len(answer):
+                answer = allocate((len(texts), vectors.shape[1]), cache_dir, memory_mib)
+            answer[rows] = vectors[row[contents.place[rows]]]
+            release(answer)
     return answer
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Keys, and what gives their vectors, (n, dim) float16."""
+    """What gives its keys, and their vectors, (n, dim) float16."""
 
-    keys: np.ndarray
-    read: Callable[[], np.ndarray]
-
-
-def _keys(texts: Sequence[str]) -> np.ndarray:
-    return np.fromiter((content_hash(text)[:32] for text in texts), "S32", len(texts))
-
-
-def _rows(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where in `keys`, in any order, the wanted ones are."""
-    order = np.argsort(keys, kind="stable")
-    return order[np.searchsorted(keys, wanted, sorter=order)]
-
-
-def _holders(keys: np.ndarray, parts: Sequence[_Part]) -> np.ndarray:
-    """Per key, which are sorted, the number of a part that holds it; -1 where none does."""
-    holders = np.full(len(keys), -1)
-    for number, part in enumerate(parts if len(keys) else ()):
-        near = np.minimum(np.searchsorted(keys, part.keys), len(keys) - 1)
-        holders[near[keys[near] == part.keys]] = number
-    return holders
+    keys: Callable[[], np.ndarray]
+    vectors: Callable[[], np.ndarray]
 
 
 def _encoded(
@@ -95,14 +81,14 @@ def _encoded(
     ordered = missing[np.argsort(-lengths, kind="stable")]
     for at in range(0, len(ordered), PART_ROWS):
         part = [texts[n] for n in ordered[at : at + PART_ROWS].tolist()]
-        keys, vectors = _keys(part), encode(part).astype(np.float16)
-        yield _Part(keys, vectors.view) if folder is None else _kept(_write(folder, keys, vectors))
+        keys, vectors = keys_of(part), encode(part).astype(np.float16)
+        yield _Part(keys.view, vectors.view) if folder is None else _kept(_write(folder, keys, vectors))
         if progress:
             progress(f"encode {kind}", at + len(part), len(ordered))
 
 
 def _kept(path: Path) -> _Part:
-    return _Part(_array(path, "keys"), lambda: _array(path, "vectors"))
+    return _Part(lambda: _array(path, "keys"), lambda: _array(path, "vectors"))
 
 
 def _array(path: Path, name: str) -> np.ndarray:

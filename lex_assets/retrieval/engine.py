@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from lex_assets.retrieval.ids import Ids
 from lex_assets.retrieval.texts import PassageTexts
 from lex_assets.retrieval.types import LexicalSearch, Progress
 from lex_assets.schemas import LexError, content_hash
@@ -79,12 +80,12 @@ class LexicalConfig(BaseModel):
         self, corpus: pl.DataFrame, name: str, cache_dir: Path | None = None, progress: Progress | None = None
     ) -> LexicalSearch:
         """An index of `corpus` (PASSAGES). name, cache_dir, progress: see `build`."""
-        return self.build(name, corpus["passage_id"].to_list(), PassageTexts(corpus), cache_dir, progress)
+        return self.build(name, corpus["passage_id"], PassageTexts(corpus), cache_dir, progress)
 
     def build(
         self,
         name: str,
-        ids: Sequence[str],
+        ids: Ids,
         texts: Sequence[str],
         cache_dir: Path | None = None,
         progress: Progress | None = None,
@@ -101,7 +102,7 @@ class LexicalConfig(BaseModel):
         from lex_assets.retrieval.elasticsearch import ElasticsearchIndex
 
         cut, alias = self._cut(), self._alias(name)
-        return ElasticsearchIndex.build(self._connected(), alias, ids, texts, cut, progress)
+        return ElasticsearchIndex.build(self._connected(), alias, list(ids), texts, cut, progress)
 
     def _connected(self) -> Any:
         from lex_assets.retrieval.elasticsearch import Server

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from bisect import bisect_left
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,17 @@ from filelock import FileLock
 
 from lex_assets.retrieval.analyzers import analyzers
 from lex_assets.retrieval.bm25 import bm25_over
-from lex_assets.retrieval.postings import Asked, Postings, find_by_numpy
+from lex_assets.retrieval.ids import Ids, OrderedIds
+from lex_assets.retrieval.postings import Asked, Found, Postings, find_by_numpy
 from lex_assets.retrieval.terms import Tokens
 from lex_assets.retrieval.tokens import token_parts, tokens_of
-from lex_assets.retrieval.types import Exclude, Hits, Progress, in_order
+from lex_assets.retrieval.types import Exclude, Hits, Progress
 from lex_assets.schemas import LexError, hash_of
 
 FORMAT = "4"
+LAYOUT = "2"
+"""Of the files that an index is kept in."""
+DESCRIBED = "index.json"
 AT_ONCE = 250
 """Queries that one thread takes together."""
 THREADS_FROM = 100_000
@@ -34,18 +37,17 @@ THREADS_FROM = 100_000
 class LexicalIndex:
     """A BM25 index over passages. Only passages that share a term with the query are answered."""
 
-    def __init__(self, ids: list[str], bm25: Any, analyzer: str, cache_dir: Path | None = None) -> None:
+    def __init__(self, ids: OrderedIds, bm25: Any, analyzer: str, cache_dir: Path | None = None) -> None:
         self.ids = ids
         self.analyzer = analyzer
         self.cache_dir = cache_dir
         self._bm25 = bm25
         self._postings = Postings(bm25.scores)
-        self._names = np.array(ids, object)
 
     @classmethod
     def build(
         cls,
-        ids: Sequence[str],
+        ids: Ids,
         texts: Sequence[str],
         analyzer: str = "bigram",
         cache_dir: Path | None = None,
@@ -56,11 +58,11 @@ class LexicalIndex:
         cache_dir: keeps terms by text, so that only new texts are cut, and whole indices by content; None computes without
         keeping · progress: told how many texts are cut.
         """
-        if len(ids) != len(texts) or len(set(ids)) != len(ids):
-            raise LexError(f"lexical index: {len(ids)} ids, {len(set(ids))} of them unique, for {len(texts)} texts")
+        if len(ids) != len(texts):
+            raise LexError(f"lexical index: {len(ids)} ids for {len(texts)} texts")
         if cache_dir is None:
             return cls._over(ids, texts, analyzer)
-        content = hash_of(chain((analyzer, version(analyzer)), ids, texts))
+        content = hash_of(chain((LAYOUT, analyzer, version(analyzer)), ids, texts))
         folder = Path(cache_dir) / "indices" / content[:32]
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
@@ -71,19 +73,19 @@ class LexicalIndex:
     @classmethod
     def _over(
         cls,
-        ids: Sequence[str],
+        ids: Ids,
         texts: Sequence[str],
         analyzer: str,
         cache_dir: Path | None = None,
         progress: Progress | None = None,
     ) -> LexicalIndex:
         # Rows in id order: a stable sort by score then breaks ties by id.
-        order = in_order(ids)
+        ordered, order = OrderedIds.of(ids, cache_dir)
         parts = token_parts(texts, analyzer, cache_dir, progress, order)
         bm25 = bm25_over(parts, cache_dir)
         if not bm25.vocab_dict:
             raise LexError("lexical index: no passage holds an indexable term; check the corpus")
-        return cls([ids[n] for n in order], bm25, analyzer)
+        return cls(ordered, bm25, analyzer)
 
     def search(self, queries: Sequence[str], k: int, exclude: Exclude = None) -> Hits:
         """The best `k` passages of each query with their BM25 scores."""
@@ -96,15 +98,19 @@ class LexicalIndex:
         banned = [self._rows(names) for names in exclude or repeat(frozenset(), len(queries))]
         find, weights = self._postings.finder(asked), self._postings.weights
 
-        def part(at: int) -> Hits:
+        def part(at: int) -> list[Found]:
             some = slice(at, at + AT_ONCE)
             terms = asked.rows(np.arange(len(asked))[some])
-            found = find(weights, Asked.of(terms, banned[some]), k)
-            return [list(zip(self._names[rows].tolist(), scores.tolist(), strict=True)) for rows, scores in found]
+            return list(find(weights, Asked.of(terms, banned[some]), k))
 
         waits = find is find_by_numpy and len(self.ids) < THREADS_FROM
         with ThreadPoolExecutor(1 if waits else len(os.sched_getaffinity(0))) as pool:
-            return [hits for found in pool.map(part, range(0, len(asked), AT_ONCE)) for hits in found]
+            return self._named([one for found in pool.map(part, range(0, len(asked), AT_ONCE)) for one in found])
+
+    def _named(self, found: list[Found]) -> Hits:
+        """The hits with their ids in place of their rows."""
+        names = iter(self.ids.take(np.concatenate([rows for rows, _ in found])).tolist())
+        return [list(zip(islice(names, len(rows)), scores.tolist(), strict=True)) for rows, scores in found]
 
     def _known(self, tokens: Tokens) -> Tokens:
         """The queries' terms by the index's numbers, without those that no passage has."""
@@ -116,8 +122,7 @@ class LexicalIndex:
 
     def _rows(self, names: AbstractSet[str]) -> list[int]:
         """Numbers of those passages that there are."""
-        places = ((bisect_left(self.ids, name), name) for name in names)
-        return [row for row, name in places if self.ids[row : row + 1] == [name]]
+        return [row for name in names if (row := self.ids.place(name)) is not None]
 
     def save(self, folder: Path) -> Path:
         """Write the index to `folder`, replacing what is there; complete or not at all."""
@@ -125,7 +130,8 @@ class LexicalIndex:
         beside = folder.with_name(f".{folder.name}.{os.getpid()}")
         shutil.rmtree(beside, ignore_errors=True)
         self._bm25.save(beside, show_progress=False)
-        (beside / "ids.json").write_text(json.dumps({"analyzer": self.analyzer, "ids": self.ids}, ensure_ascii=False))
+        self.ids.save(beside)
+        (beside / DESCRIBED).write_text(json.dumps({"analyzer": self.analyzer}))
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
         return folder
@@ -135,13 +141,13 @@ class LexicalIndex:
         """Open an index, memory-mapped. Raises LexError when `folder` holds none."""
         import bm25s
 
-        path = Path(folder) / "ids.json"
+        path = Path(folder) / DESCRIBED
         if not path.is_file():
             raise LexError(f"no lexical index at {folder}; build it from the corpus")
         try:
             described = json.loads(path.read_text("utf-8"))
             bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False)
-            return cls(described["ids"], bm25, described["analyzer"], cache_dir)
+            return cls(OrderedIds.load(folder), bm25, described["analyzer"], cache_dir)
         except (OSError, ValueError, KeyError) as error:
             raise LexError(f"lexical index {folder} cannot be read ({error}); delete it and build it again") from error
 

@@ -106,8 +106,8 @@ class Searcher:
         return [[passage_id for passage_id, _ in found] for found in self.hits(texts, mode, k)]
 
     @property
-    def _ids(self) -> list[str]:
-        return self.corpus["passage_id"].to_list()
+    def _ids(self) -> pl.Series:
+        return self.corpus["passage_id"]
 
     def _given_encoder(self) -> Encoder:
         if self.encoder is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import overload
 
 import numpy as np
 import polars as pl
 
+from lex_assets.retrieval.mapped import kept
 from lex_assets.retrieval.types import Encoder
 from lex_assets.schemas import search_text
 
@@ -50,18 +52,19 @@ class Pieces(Sequence[str]):
         self._texts, self._text, self._start, self._length, self.windows = texts, text, start, length, windows
 
     @classmethod
-    def of(cls, encoder: Encoder, texts: Sequence[str], order: np.ndarray) -> Pieces:
-        """The pieces of `texts[n]` for each n in `order`; `windows` are in that order too."""
-        spans, counts = [np.empty((0, 3), np.int32)], [np.empty(0, np.int64)]
+    def of(cls, encoder: Encoder, texts: Sequence[str], order: np.ndarray, folder: Path | None = None) -> Pieces:
+        """The pieces of `texts[n]` for each n in `order`; `windows` are in that order too. folder: keeps the places there, in
+        nameless files."""
+        spans, counts = [np.empty((0, 3), np.int32)], [np.empty(0, np.int32)]
         for at in range(0, len(order), AT_ONCE):
             numbers = order[at : at + AT_ONCE].tolist()
             some = [texts[n] for n in numbers]
             pieces = encoder.passage_windows(some)
             found = [(n, *span) for n, one, cut in zip(numbers, some, pieces, strict=True) for span in _spans(one, cut)]
             spans.append(np.array(found, np.int32).reshape(-1, 3))
-            counts.append(np.array([len(cut) for cut in pieces]))
-        text, start, length = np.concatenate(spans).T.copy()
-        return cls(texts, text, start, length, np.concatenate(counts))
+            counts.append(np.array([len(cut) for cut in pieces], np.int32))
+        text, start, length = (kept(np.concatenate([part[:, n] for part in spans]), folder) for n in range(3))
+        return cls(texts, text, start, length, kept(np.concatenate(counts), folder))
 
     def __len__(self) -> int:
         return len(self._text)
@@ -85,8 +88,12 @@ def _spans(text: str, pieces: Iterable[str]) -> Iterator[tuple[int, int]]:
         yield start, len(piece)
 
 
+def rows_of(corpus: pl.DataFrame, passage_ids: pl.Series) -> pl.DataFrame:
+    """The rows of these passages alone: joining with the whole corpus takes memory for each of its passages."""
+    return corpus.filter(pl.col("passage_id").is_in(passage_ids.unique().implode()))
+
+
 def texts_of(corpus: pl.DataFrame, passage_ids: Iterable[str]) -> dict[str, str]:
     """passage_id → text, of these passages alone."""
-    wanted = pl.Series("passage_id", list(set(passage_ids)), dtype=pl.String)
-    found = corpus.filter(pl.col("passage_id").is_in(wanted.implode()))
+    found = rows_of(corpus, pl.Series(list(set(passage_ids)), dtype=pl.String))
     return dict(zip(found["passage_id"].to_list(), PassageTexts(found), strict=True))

@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from lex_assets.retrieval.analyzers import Analyzer, analyzers
+from lex_assets.retrieval.keys import Contents, keys_of
 from lex_assets.retrieval.terms import Tokens, joined, side_by_side
 from lex_assets.retrieval.types import Progress
 from lex_assets.schemas import LexError, content_hash
@@ -79,42 +80,34 @@ class _Kept:
     def __init__(
         self, texts: Sequence[str], order: np.ndarray, analyzer: Analyzer, folder: Path, progress: Progress | None
     ) -> None:
-        keys = _keys(texts)
+        contents = Contents.of(texts, folder)
         self._paths = sorted(folder.glob("*.npz"))
-        held = [_part(path, "keys") for path in self._paths]
-        first = np.sort(np.unique(keys[order], return_index=True)[1])
-        missing = order[first][~np.isin(keys[order[first]], np.concatenate([_NO_KEYS, *held]))]
+        part, _ = contents.held(_part(path, "keys") for path in self._paths)
+        missing = order[np.sort(_in_turn(contents, order)[part < 0])]
         for at in range(0, len(missing), PART_TEXTS):
-            part = missing[at : at + PART_TEXTS]
-            self._paths.append(_write(folder, keys[part], analyzer.cut([texts[n] for n in part.tolist()])))
-            held.append(keys[part])
+            some = [texts[n] for n in missing[at : at + PART_TEXTS].tolist()]
+            self._paths.append(_write(folder, some, analyzer.cut(some)))
             if progress:
-                progress(f"analyse {analyzer.name}", at + len(part), len(missing))
-        found = _places(np.concatenate([_NO_KEYS, *held]), keys)
-        ends = np.cumsum([0, *map(len, held)])
-        self._part = np.searchsorted(ends, found, side="right") - 1
-        self._row = found - ends[self._part]
+                progress(f"analyse {analyzer.name}", at + len(some), len(missing))
+        self._place = contents.place
+        self._part, self._row = contents.held(_part(path, "keys") for path in self._paths)
         self._read = lru_cache(READ_PARTS)(_read)
 
     def tokens(self, numbers: np.ndarray) -> Tokens:
         """The terms of some texts."""
-        parts = self._part[numbers]
+        places = self._place[numbers]
+        parts, row = self._part[places], self._row[places]
         used = np.unique(parts).tolist()
         rows = [np.flatnonzero(parts == part) for part in used]
-        found = [self._read(self._paths[p]).rows(self._row[numbers[some]]) for p, some in zip(used, rows, strict=True)]
+        found = [self._read(self._paths[p]).rows(row[some]) for p, some in zip(used, rows, strict=True)]
         return joined(found).rows(np.argsort(np.concatenate([np.empty(0, np.int64), *rows])))
 
 
-def _places(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    order = np.argsort(keys, kind="stable")
-    return order[np.searchsorted(keys, wanted, sorter=order)]
-
-
-_NO_KEYS = np.empty(0, "S32")
-
-
-def _keys(texts: Sequence[str]) -> np.ndarray:
-    return np.fromiter((content_hash(text)[:32] for text in texts), "S32", len(texts))
+def _in_turn(contents: Contents, order: np.ndarray) -> np.ndarray:
+    """(m,) where in `order` each content comes first."""
+    turn = np.empty(len(contents.keys), np.int64)
+    turn[contents.place[order][::-1]] = np.arange(len(order))[::-1]  # of several the last assignment stays
+    return turn
 
 
 def _read(path: Path) -> Tokens:
@@ -130,9 +123,10 @@ def _part(path: Path, name: str) -> np.ndarray:
         raise LexError(f"token cache {path} cannot be read ({error}); delete it") from error
 
 
-def _write(folder: Path, keys: np.ndarray, tokens: Tokens) -> Path:
+def _write(folder: Path, texts: Sequence[str], tokens: Tokens) -> Path:
     """The part's path. Named by what it holds: writers beside each other do no harm."""
     folder.mkdir(parents=True, exist_ok=True)
+    keys = keys_of(texts)
     path = folder / f"{content_hash(*sorted(keys.astype(str)))[:32]}.npz"
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     vocabulary = np.frombuffer("\n".join(tokens.vocabulary).encode(), np.uint8)

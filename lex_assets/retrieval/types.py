@@ -58,11 +58,6 @@ class PairScorer(Protocol):
         """(n,) float32 logits."""
 
 
-def in_order(ids: Sequence[str]) -> np.ndarray:
-    """Numbers of the ids in their order, (n,) int64: a quarter of the memory that they take as a list."""
-    return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
-
-
 def ranked(hits: Iterable[Hit], k: int | None = None) -> list[Hit]:
     """Hits by (-score, id), at most `k`."""
     return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]

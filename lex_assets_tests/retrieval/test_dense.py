@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -76,14 +77,14 @@ def test_a_passage_scores_what_its_best_window_scores(vectors, precision, block_
 def test_pairs_score_as_in_the_search(vectors, monkeypatch):
     monkeypatch.setattr(dense, "PAIRS_AT_ONCE", 3)
     index = DenseIndex(["d", "b", "a", "c"], vectors[:6] / 3, [1, 2, 1, 2])
-    asked, passages = vectors[[0, 0, 9, 0, 9]] / 7, ["a", "d", "b", "c", "a"]
+    asked, rows, passages = vectors[[0, 9]] / 7, np.array([0, 0, 1, 0, 1]), pl.Series(["a", "d", "b", "c", "a"])
     found = [dict(hits) for hits in index.search(asked, 4)]
-    assert index.scores(asked, passages).tolist() == [
-        hits[passage] for hits, passage in zip(found, passages, strict=True)
+    assert index.scores(asked, rows, passages).tolist() == [
+        found[row][passage] for row, passage in zip(rows, passages, strict=True)
     ]
-    assert index.scores(asked[:0], []).shape == (0,)
+    assert index.scores(asked, rows[:0], passages[:0]).shape == (0,)
     with pytest.raises(LexError, match="passage e is not in it"):
-        index.scores(asked[:1], ["e"])
+        index.scores(asked, rows[:2], pl.Series(["a", "e"]))
 
 
 def test_excluded_passages_are_not_answered(vectors, precision, block_rows):
@@ -110,6 +111,8 @@ def test_few_passages_or_none(vectors):
 def test_wrong_input_is_refused(vectors):
     with pytest.raises(LexError, match="2 ids"):
         DenseIndex(["a", "b"], vectors[:3])
+    with pytest.raises(LexError, match="id a occurs twice"):
+        DenseIndex(["a", "b", "a"], vectors[:3])
     with pytest.raises(LexError, match="vectors hold NaN"):
         DenseIndex(["a"], np.full((1, 4), np.nan, np.float32))
     with pytest.raises(LexError, match="query vectors hold NaN"):
@@ -130,6 +133,7 @@ MEMORY_PROBE = """
 import sys
 from pathlib import Path
 import numpy as np
+import polars as pl
 from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.retrieval.dense_config import DenseConfig
 def mib(name):

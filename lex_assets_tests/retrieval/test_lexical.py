@@ -136,8 +136,10 @@ def test_a_damaged_index_is_named(index, tmp_path):
 
 
 def test_what_cannot_be_indexed_is_said(tmp_path):
-    with pytest.raises(LexError, match="2 ids, 1 of them unique"):
+    with pytest.raises(LexError, match="id a occurs twice among 2"):
         LexicalIndex.build(["a", "a"], ["가나", "다라"])
+    with pytest.raises(LexError, match="2 ids for 1 texts"):
+        LexicalIndex.build(["a", "b"], ["가나"])
     with pytest.raises(LexError, match="no passage holds an indexable term"):
         LexicalIndex.build(["a"], ["..."])
     with pytest.raises(LexError, match="no lexical index at"):
