@@ -23,11 +23,12 @@ K1, B = 1.5, 0.75
 class _Counted:
     """How often each term is in each passage of a part, term by term.
 
-    first: number of the part's first passage · terms, passages: distinct terms, and in how many passages each is ·
-    rows, counts: those passages, from `first`, and how often.
+    first: number of the part's first passage · lengths: terms of each passage · terms, passages: distinct terms, and in how many
+    passages each is · rows, counts: those passages, from `first`, and how often.
     """
 
     first: int
+    lengths: np.ndarray
     terms: np.ndarray
     passages: np.ndarray
     rows: np.ndarray
@@ -39,8 +40,7 @@ def bm25_over(parts: Iterable[Tokens], folder: Path | None = None) -> Any:
     import bm25s
 
     numbers: dict[str, int] = {}
-    lengths = [np.empty(0, np.int64)]
-    counted = list(_counted(parts, numbers, lengths, folder))
+    counted = list(_counted(parts, numbers, folder))
     frequency = np.zeros(len(numbers), np.int64)
     for part in counted:
         frequency[part.terms] += part.passages
@@ -49,17 +49,15 @@ def bm25_over(parts: Iterable[Tokens], folder: Path | None = None) -> Any:
     place = np.zeros(len(numbers), np.int64)
     place[old] = np.arange(len(old))
     bm25 = bm25s.BM25(k1=K1, b=B)
-    bm25.scores = _scores(counted, place, frequency[old], np.concatenate(lengths), folder)
+    bm25.scores = _scores(counted, place, frequency[old], folder)
     bm25.vocab_dict = {term: number for number, term in enumerate(vocabulary)}
     bm25.nonoccurrence_array = None
     bm25.unique_token_ids_set = set(bm25.vocab_dict.values())
     return bm25
 
 
-def _counted(
-    parts: Iterable[Tokens], numbers: dict[str, int], lengths: list[np.ndarray], folder: Path | None
-) -> Iterator[_Counted]:
-    """The parts counted, their terms added to `numbers` and their passages' lengths to `lengths`."""
+def _counted(parts: Iterable[Tokens], numbers: dict[str, int], folder: Path | None) -> Iterator[_Counted]:
+    """The parts counted, their terms added to `numbers`."""
     from scipy.sparse import csc_matrix
 
     first = 0
@@ -69,19 +67,16 @@ def _counted(
         counts = csc_matrix((ones, (tokens.texts(), tokens.ids)), shape)
         passages = np.diff(counts.indptr)
         there = np.flatnonzero(passages)
-        found = (terms[there], passages[there], counts.indices, counts.data)
+        found = (np.diff(tokens.starts), terms[there], passages[there], counts.indices, counts.data)
         yield _Counted(first, *(kept(array, folder) for array in found))
-        lengths.append(np.diff(tokens.starts))
         first += len(tokens)
 
 
-def _scores(
-    counted: list[_Counted], place: np.ndarray, frequency: np.ndarray, lengths: np.ndarray, folder: Path | None
-) -> dict[str, Any]:
+def _scores(counted: list[_Counted], place: np.ndarray, frequency: np.ndarray, folder: Path | None) -> dict[str, Any]:
     """Weights of all terms in all passages. place: a term's number among all · frequency: passages of each of those."""
-    n, starts = len(lengths), np.concatenate([[0], np.cumsum(frequency)])
+    n, starts = sum(len(part.lengths) for part in counted), np.concatenate([[0], np.cumsum(frequency)])
+    mean = sum(int(part.lengths.sum()) for part in counted) / max(n, 1) or 1
     idf = np.log(1 + (n - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
-    norms = (K1 * (1 - B + B * kept_lengths(lengths) / (lengths.mean() if lengths.any() else 1))).astype(np.float32)
     data = allocate((int(starts[-1]),), folder, 0, np.float32)
     indices = allocate((int(starts[-1]),), folder, 0, np.int32)
     filled = starts[:-1].copy()
@@ -89,9 +84,9 @@ def _scores(
         terms = place[part.terms]
         before = np.cumsum(part.passages) - part.passages
         at = np.arange(len(part.rows)) + np.repeat(filled[terms] - before, part.passages)
-        rows = part.rows + np.int32(part.first)
-        data[at] = np.repeat(idf[terms], part.passages) * part.counts / (part.counts + norms[rows])
-        indices[at] = rows
+        norms = (K1 * (1 - B + B * kept_lengths(part.lengths) / mean)).astype(np.float32)
+        data[at] = np.repeat(idf[terms], part.passages) * part.counts / (part.counts + norms[part.rows])
+        indices[at] = part.rows + np.int32(part.first)
         filled[terms] += part.passages
         release(part.rows)
         release(part.counts)

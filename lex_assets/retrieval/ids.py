@@ -70,7 +70,8 @@ class OrderedIds(Sequence[str]):
     def take(self, places: np.ndarray) -> np.ndarray:
         """The ids at `places`, (n,) object; one that is there twice is one string."""
         distinct, which = np.unique(places, return_inverse=True)
-        return np.array([self[n] for n in distinct.tolist()], object)[which]
+        bounds = zip(self._ends[distinct].tolist(), self._ends[distinct + 1].tolist(), strict=True)
+        return np.array([str(self._view[start:end], "utf-8") for start, end in bounds], object)[which]
 
     def place(self, one: str) -> int | None:
         """Where an id is, None when it is not there."""

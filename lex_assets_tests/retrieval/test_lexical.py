@@ -142,6 +142,8 @@ def test_what_cannot_be_indexed_is_said(tmp_path):
         LexicalIndex.build(["a", "b"], ["가나"])
     with pytest.raises(LexError, match="no passage holds an indexable term"):
         LexicalIndex.build(["a"], ["..."])
+    with pytest.raises(LexError, match="no passage holds an indexable term"):
+        LexicalIndex.build([], [])
     with pytest.raises(LexError, match="no lexical index at"):
         LexicalIndex.load(tmp_path)
 
