@@ -73,13 +73,14 @@ from benchmarks.finance_tasks import (
     core,
     delegation,
     finance_laws,
-    finance_passages,
     statutes_and_rules,
 )
 from lex_assets.evaluation.significance import bootstrap_interval
 from lex_assets.models.bi_encoder import BiEncoder
 from lex_assets.models.presets import retriever_preset
 from lex_assets.models.weights import trained_documents
+from lex_assets.passages.build import build_passages
+from lex_assets.passages.corpus import build_corpus
 from lex_assets.queries.filters import FILTERS, SyntheticConfig
 from lex_assets.queries.inherit import SourceSets
 from lex_assets.queries.rules import RuleGenerator
@@ -238,7 +239,7 @@ def main() -> None:
     torch.set_num_threads(1)
     recipe = load_recipe("retriever", RECIPE, arguments.overrides)
     documents = statutes_and_rules(arguments.raw)
-    passages = finance_passages(documents)
+    passages = build_corpus([build_passages(documents)])
     pairs = cited_pairs(documents, passages, arguments.bench, SourceSets(SPLIT))
     made = made_questions(passages, recipe.questions, pairs)
     whole = (delegation(arguments.bench), core(arguments.bench, finance_laws(arguments.raw)))

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 import polars as pl
 
 from lex_assets.mining.config import MiningConfig
+from lex_assets.mining.pools import ROWS_AT_ONCE
 from lex_assets.retrieval.texts import rows_of
 from lex_assets.schemas import content_hash
 
-ROWS_AT_ONCE = 65_536
 PER_ARTICLE = 50
 """Passages that an article contributes per kind at most: hundreds of laws have an article titled 정의."""
 

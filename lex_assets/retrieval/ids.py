@@ -23,7 +23,7 @@ _LETTERS, _ENDS = "ids.npy", "id_ends.npy"
 class OrderedIds(Sequence[str]):
     """Unique ids in their order; a string is made when it is asked for.
 
-    letters: UTF-8 of all ids, (bytes,) uint8 · ends: where each one's begin, and the end, (n + 1,) int64.
+    letters: UTF-8 of all ids, (bytes,) uint8 · ends: where each one begins, and the end, (n + 1,) int64.
     """
 
     def __init__(self, letters: np.ndarray, ends: np.ndarray) -> None:
