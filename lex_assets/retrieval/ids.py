@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import polars as pl
 
 from lex_assets.retrieval.mapped import allocate, release
+from lex_assets.retrieval.strings import MadeStrings
 from lex_assets.schemas import LexError
 
 Ids = Sequence[str] | pl.Series
@@ -20,7 +20,7 @@ AT_ONCE = 8192
 _LETTERS, _ENDS = "ids.npy", "id_ends.npy"
 
 
-class OrderedIds(Sequence[str]):
+class OrderedIds(MadeStrings):
     """Unique ids in their order; a string is made when it is asked for.
 
     letters: UTF-8 of all ids, (bytes,) uint8 · ends: where each one begins, and the end, (n + 1,) int64.
@@ -56,15 +56,8 @@ class OrderedIds(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return [self[n] for n in range(*place.indices(len(self)))]
-        if not 0 <= place < len(self):
-            raise IndexError(place)
+    def made(self, place: int) -> str:
+        """The id at `place`."""
         return str(self._view[self._ends[place] : self._ends[place + 1]], "utf-8")
 
     def take(self, places: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from lex_assets.retrieval.mapped import kept
+from lex_assets.retrieval.strings import MadeStrings
 from lex_assets.retrieval.types import Encoder
 from lex_assets.schemas import search_text
 
@@ -40,7 +41,7 @@ class PassageTexts(Sequence[str]):
             yield from self[at : at + AT_ONCE]
 
 
-class Pieces(Sequence[str]):
+class Pieces(MadeStrings):
     """The pieces of texts that a retriever encodes: their places in the texts, 12 bytes each.
 
     texts: whole · text, start, length: (n,) int32, of each piece · windows: (len(texts),) pieces of each text.
@@ -69,13 +70,8 @@ class Pieces(Sequence[str]):
     def __len__(self) -> int:
         return len(self._text)
 
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return [self[n] for n in range(*place.indices(len(self)))]
+    def made(self, place: int) -> str:
+        """The piece at `place`."""
         start = self._start[place]
         return self._texts[int(self._text[place])][start : start + self._length[place]]
 
