@@ -8,19 +8,19 @@ search. Encoding, indexing, search and the rest are timed together.
 Printed: memory of the process before mining (libraries, models and the table of passages) and what mining adds to it at most,
 anonymous; beside it the peak of mapped files, which the system may take back at any time.
 
-Expected: CPU seconds per 1,000 passages stay the same (linear). Beyond `--memory-mib` vectors lie in a file, as keyword index and
-terms do, and texts are made by need. What mining still adds per passage does not depend on the passage's length and is no setting:
-about 500 bytes (128 MiB from 30,000 to 300,000). Of these, by tracemalloc, each of the two indices keeps 84, of which 66 to 76 are
-the name (16 letters; 114 with Hangul), and 124 more are hashes and places while the vectors are put together; the rows of the
-commonest terms take 4 a term until they reach `postings.ROWS_MIB`; the rest is what joins of tables take and what allocators hold.
-So it is nearly flat, not flat. The table of passages is the caller's and counts as before.
+Expected: CPU seconds per 1,000 passages stay the same (linear). Memory hardly grows: beyond `--memory-mib` vectors lie in a file, as
+ids, hashes, places, terms and the keyword index do; texts and ids are strings only while they are needed, and the rows of the
+commonest terms stop at `postings.ROWS_MIB`. What the indices still take per passage is what sorting takes, below 30 bytes by
+tracemalloc (`lex_assets_tests/retrieval/test_memory.py` holds them to it). The rest is the retriever's: with one that answers at
+once, mining adds 76 MiB at 10,000 passages and 93 at 300,000; a real one leaves more behind the more batches it has encoded, in the
+allocator's hands. The table of passages is the caller's and counts as before.
 Seen (a busy machine, a run each, so that CPU seconds vary by a third):
 
     passages   CPU seconds per 1,000   anonymous before   added by mining   mapped
-      10,000                    1.39            459 MiB              +97       219
-      30,000                    0.95            464 MiB             +117       222
-     100,000                    1.20            474 MiB             +147       252
-     300,000                    0.98            510 MiB             +245       264
+      10,000                    1.39            464 MiB               +98      219
+      30,000                    1.02            467 MiB              +124      230
+     100,000                    1.11            482 MiB              +125      255
+     300,000                    1.14            511 MiB              +164      276
 """
 
 from __future__ import annotations
