@@ -20,7 +20,7 @@ Seen (a busy machine, a run each, so that CPU seconds vary by a third):
       10,000                    1.39            464 MiB               +98      219
       30,000                    1.02            467 MiB              +124      230
      100,000                    1.11            482 MiB              +125      255
-     300,000                    1.14            511 MiB              +164      276
+     300,000                    1.14            511 MiB              +164      276    (+139 in another run)
 """
 
 from __future__ import annotations
