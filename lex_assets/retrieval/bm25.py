@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lex_assets.retrieval.mapped import allocate, kept, release
+from lex_assets.retrieval.mapped import allocate, kept_together, release
 from lex_assets.retrieval.terms import Tokens
 
 K1, B = 1.5, 0.75
@@ -68,7 +68,7 @@ def _counted(parts: Iterable[Tokens], numbers: dict[str, int], folder: Path | No
         passages = np.diff(counts.indptr)
         there = np.flatnonzero(passages)
         found = (np.diff(tokens.starts), terms[there], passages[there], counts.indices, counts.data)
-        yield _Counted(first, *(kept(array, folder) for array in found))
+        yield _Counted(first, *kept_together(found, folder))
         first += len(tokens)
 
 

@@ -42,10 +42,12 @@ def cached_encode(
     folder = None if cache_dir is None else Path(cache_dir) / encoder.cache_key(kind)
     contents = Contents.of(texts, cache_dir)
     parts = [] if folder is None else [_kept(path) for path in sorted(folder.glob("*.npz"))]
-    missing = contents.first[contents.held(part.keys() for part in parts)[0] < 0]
-    parts += _encoded(encoder, kind, texts, missing, folder, progress)
-    held, row = contents.held(part.keys() for part in parts)
-    holder = held[contents.place]
+    held = contents.held()
+    held.look(part.keys() for part in parts)
+    new = list(_encoded(encoder, kind, texts, contents.first[held.part < 0], folder, progress))
+    held.look(part.keys() for part in new)
+    parts += new
+    holder = held.part[contents.place]
     by_part = kept(np.argsort(holder, kind="stable"), cache_dir)
     ends = np.searchsorted(holder, np.arange(len(parts) + 1), sorter=by_part).tolist()
     answer = np.empty((0, 0), np.float16)
@@ -54,7 +56,7 @@ def cached_encode(
             vectors, rows = part.vectors(), by_part[start:end]
             if not len(answer):
                 answer = allocate((len(texts), vectors.shape[1]), cache_dir, memory_mib)
-            answer[rows] = vectors[row[contents.place[rows]]]
+            answer[rows] = vectors[held.row[contents.place[rows]]]
             release(answer)
     return answer
 
@@ -95,7 +97,7 @@ def _array(path: Path, name: str) -> np.ndarray:
     try:
         with np.load(path) as part:
             return part[name]
-    except (OSError, ValueError, BadZipFile, KeyError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
         raise LexError(f"embedding cache {path} cannot be read ({error}); delete it") from error
 
 

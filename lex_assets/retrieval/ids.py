@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from lex_assets.retrieval.mapped import allocate, release
+from lex_assets.retrieval.mapped import SMALL_MIB, allocate, release
 from lex_assets.retrieval.strings import MadeStrings
 from lex_assets.schemas import LexError
 
@@ -40,10 +40,10 @@ class OrderedIds(MadeStrings):
             return ids, np.arange(len(ids))
         column = pl.Series("id", ids, dtype=pl.String)
         order = column.arg_sort()
-        ends = allocate((len(column) + 1,), folder, 0, np.int64)
+        ends = allocate((len(column) + 1,), folder, SMALL_MIB, np.int64)
         np.cumsum(column.str.len_bytes().gather(order).to_numpy(), out=ends[1:])
         ends[0] = 0
-        letters = allocate((int(ends[-1]),), folder, 0, np.uint8)
+        letters = allocate((int(ends[-1]),), folder, SMALL_MIB, np.uint8)
         for at in range(0, len(column), AT_ONCE):
             some = column.gather(order[at : at + AT_ONCE + 1])  # and the next one, to compare it with
             if (same := some.filter(some == some.shift())).len():
@@ -55,6 +55,9 @@ class OrderedIds(MadeStrings):
 
     def __len__(self) -> int:
         return len(self._ends) - 1
+
+    def __reduce__(self) -> tuple[type[OrderedIds], tuple[np.ndarray, np.ndarray]]:
+        return OrderedIds, (np.asarray(self._letters), np.asarray(self._ends))
 
     def made(self, place: int) -> str:
         """The id at `place`."""
@@ -76,7 +79,7 @@ class OrderedIds(MadeStrings):
         distinct = ids.unique()
         places = (self.place(one) for one in distinct)
         numbers = [-1 if place is None else place for place in places]
-        return ids.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_numpy()
+        return ids.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_numpy().astype(np.int64, copy=False)
 
     def save(self, folder: Path) -> None:
         """Write them to files in `folder`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lex_assets.retrieval.mapped import allocate, kept, release
+from lex_assets.retrieval.mapped import SMALL_MIB, allocate, kept, release
 from lex_assets.schemas import content_hash
 
 AT_ONCE = 8192
@@ -38,7 +38,7 @@ class Contents:
     @classmethod
     def of(cls, texts: Sequence[str], folder: Path | None = None) -> Contents:
         """Those of `texts`."""
-        keys = allocate((len(texts),), folder, 0, _KEY)
+        keys = allocate((len(texts),), folder, SMALL_MIB, _KEY)
         for at in range(0, len(texts), AT_ONCE):
             keys[at : at + AT_ONCE] = keys_of(texts[at : at + AT_ONCE])
         order = np.argsort(keys, kind="stable")
@@ -47,20 +47,38 @@ class Contents:
             some = keys[order[at : at + AT_ONCE + 1]]
             new[at + 1 : at + len(some)] = some[1:] != some[:-1]
         first = kept(order[new], folder)
-        distinct, place = allocate(first.shape, folder, 0, _KEY), allocate(order.shape, folder, 0, np.int32)
+        distinct = allocate(first.shape, folder, SMALL_MIB, _KEY)
+        place = allocate(order.shape, folder, SMALL_MIB, np.int32)
         for at in range(0, len(first), AT_ONCE):
             distinct[at : at + AT_ONCE] = keys[first[at : at + AT_ONCE]]
         place[order] = np.cumsum(new, dtype=np.int32) - 1
         release(place)
         return cls(distinct, first, place, folder)
 
-    def held(self, parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Per key the number of a part that holds it, -1 where none does, and its row there. parts: the keys of each, in any
-        order."""
-        part, row = (allocate(self.keys.shape, self.folder, 0, np.int32) for _ in range(2))
+    def held(self) -> Held:
+        """A place for each content, and none known yet."""
+        part, row = (allocate(self.keys.shape, self.folder, SMALL_MIB, np.int32) for _ in range(2))
         part[:] = -1
-        for number, keys in enumerate(parts if len(self.keys) else ()):
-            near = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-            there = np.flatnonzero(self.keys[near] == keys)
-            part[near[there]], row[near[there]] = number, there
-        return part, row
+        return Held(self.keys, part, row)
+
+
+@dataclass
+class Held:
+    """Where the parts of a cache hold contents.
+
+    keys: (m,) S32, in order · part: (m,) number of a part that holds each, -1 where none does · row: (m,) where in that part.
+    """
+
+    keys: np.ndarray
+    part: np.ndarray
+    row: np.ndarray
+    parts: int = 0
+
+    def look(self, parts: Iterable[np.ndarray]) -> None:
+        """Look into further parts; each gives its keys, in any order."""
+        for keys in parts:
+            if len(self.keys):
+                near = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+                there = np.flatnonzero(self.keys[near] == keys)
+                self.part[near[there]], self.row[near[there]] = self.parts, there
+            self.parts += 1

@@ -148,7 +148,7 @@ class LexicalIndex:
             described = json.loads(path.read_text("utf-8"))
             bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False)
             return cls(OrderedIds.load(folder), bm25, described["analyzer"], cache_dir)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, EOFError, KeyError) as error:
             raise LexError(f"lexical index {folder} cannot be read ({error}); delete it and build it again") from error
 
 

@@ -82,15 +82,16 @@ class _Kept:
     ) -> None:
         contents = Contents.of(texts, folder)
         self._paths = sorted(folder.glob("*.npz"))
-        part, _ = contents.held(_part(path, "keys") for path in self._paths)
-        missing = order[np.sort(_in_turn(contents, order)[part < 0])]
+        held = contents.held()
+        held.look(map(_keys, self._paths))
+        missing = order[np.sort(_in_turn(contents, order)[held.part < 0])]
         for at in range(0, len(missing), PART_TEXTS):
             some = [texts[n] for n in missing[at : at + PART_TEXTS].tolist()]
             self._paths.append(_write(folder, some, analyzer.cut(some)))
+            held.look([_keys(self._paths[-1])])
             if progress:
                 progress(f"analyse {analyzer.name}", at + len(some), len(missing))
-        self._place = contents.place
-        self._part, self._row = contents.held(_part(path, "keys") for path in self._paths)
+        self._place, self._part, self._row = contents.place, held.part, held.row
         self._read = lru_cache(READ_PARTS)(_read)
 
     def tokens(self, numbers: np.ndarray) -> Tokens:
@@ -111,22 +112,29 @@ def _in_turn(contents: Contents, order: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path) -> Tokens:
-    vocabulary = _part(path, "vocabulary").tobytes().decode().split("\n")
-    return Tokens(vocabulary, _part(path, "ids"), _part(path, "starts"))
+    vocabulary, ids, starts = _arrays(path, "vocabulary", "ids", "starts")
+    return Tokens(vocabulary.tobytes().decode().split("\n"), ids, starts)
 
 
-def _part(path: Path, name: str) -> np.ndarray:
+def _keys(path: Path) -> np.ndarray:
+    return _arrays(path, "keys")[0]
+
+
+def _arrays(path: Path, *names: str) -> list[np.ndarray]:
+    """Some of a part's arrays, read at one time: another process may put the same part in its place."""
     try:
         with np.load(path) as part:
-            return part[name]
-    except (OSError, ValueError, BadZipFile, KeyError) as error:
+            return [part[name] for name in names]
+    except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
         raise LexError(f"token cache {path} cannot be read ({error}); delete it") from error
 
 
 def _write(folder: Path, texts: Sequence[str], tokens: Tokens) -> Path:
-    """The part's path. Named by what it holds: writers beside each other do no harm."""
+    """The part's path. Its rows are in order of their keys and its name says which: writers beside each other do no harm."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = keys_of(texts)
+    order = np.argsort(keys)
+    keys, tokens = keys[order], tokens.rows(order)
     path = folder / f"{content_hash(*sorted(keys.astype(str)))[:32]}.npz"
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     vocabulary = np.frombuffer("\n".join(tokens.vocabulary).encode(), np.uint8)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import polars as pl
 import pytest
@@ -45,7 +47,8 @@ def test_an_id_that_occurs_twice_is_named(monkeypatch, at_once):
         OrderedIds.of(["c", "a", "d", "b", "c"])
 
 
-def test_kept_ids_are_read_again(tmp_path):
+def test_kept_and_pickled_ids_are_read_again(tmp_path):
     ordered, _ = OrderedIds.of(["나", "가", "다"])
     ordered.save(tmp_path)
-    assert list(OrderedIds.load(tmp_path)) == ["가", "나", "다"]
+    kept = OrderedIds.load(tmp_path)
+    assert list(kept) == list(pickle.loads(pickle.dumps(kept))) == ["가", "나", "다"]

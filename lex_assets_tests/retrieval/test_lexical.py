@@ -135,6 +135,14 @@ def test_a_damaged_index_is_named(index, tmp_path):
         LexicalIndex.load(folder)
 
 
+@pytest.mark.parametrize("name", ["ids.npy", "data.csc.index.npy"])
+def test_an_index_with_an_empty_file_is_named(index, tmp_path, name):
+    folder = index.save(tmp_path / "index")
+    (folder / name).write_bytes(b"")
+    with pytest.raises(LexError, match=f"{folder} cannot be read .* delete it"):
+        LexicalIndex.load(folder)
+
+
 def test_what_cannot_be_indexed_is_said(tmp_path):
     with pytest.raises(LexError, match="id a occurs twice among 2"):
         LexicalIndex.build(["a", "a"], ["가나", "다라"])

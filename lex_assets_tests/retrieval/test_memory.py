@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from lex_assets.retrieval import embedding_cache, texts, tokens
+from lex_assets.retrieval import embedding_cache, ids, keys, mapped, texts, tokens
 from lex_assets.retrieval.dense import DenseIndex
 from lex_assets.retrieval.dense_config import DenseConfig
 from lex_assets.retrieval.lexical import LexicalIndex
@@ -49,6 +49,8 @@ def peak(passages: int, folder: Path) -> int:
 def test_memory_hardly_grows_with_the_corpus(tmp_path, monkeypatch):
     for module, at_once in ((tokens, "PART_TEXTS"), (embedding_cache, "PART_ROWS"), (texts, "AT_ONCE")):
         monkeypatch.setattr(module, at_once, 512)
+    for module in (mapped, keys, ids):  # at this size all of it would stay in memory
+        monkeypatch.setattr(module, "SMALL_MIB", 0)
     peak(1000, tmp_path / "first")  # what is loaded once
     small, large = 4000, 16_000
     growth = peak(large, tmp_path / "large") - peak(small, tmp_path / "small")

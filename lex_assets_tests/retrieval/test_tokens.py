@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -119,3 +120,21 @@ def test_a_missing_kiwi_is_said_with_the_command(monkeypatch):
     monkeypatch.setattr(kiwi, "installed", missing)
     with pytest.raises(LexError, match=r"pip install 'lex_assets\[kiwi\]'"):
         kiwi.version(False)
+
+
+def test_another_process_that_cuts_the_same_texts_in_another_order_does_no_harm(tmp_path, monkeypatch):
+    write = tokens._write
+
+    def twice(folder, texts, cut):
+        path = write(folder, texts, cut)
+        assert write(folder, texts[::-1], cut.rows(np.arange(len(texts))[::-1])) == path
+        return path
+
+    monkeypatch.setattr(tokens, "_write", twice)
+    assert as_lists(tokens_of(TEXTS, "bigram", tmp_path)) == terms_of(TEXTS, "bigram")
+
+
+def test_what_is_known_is_read_from_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
+    tokens_of(TEXTS, "bigram", tmp_path)
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)  # no file may be made
+    assert as_lists(tokens_of(TEXTS[::-1], "bigram", tmp_path)) == terms_of(TEXTS[::-1], "bigram")
