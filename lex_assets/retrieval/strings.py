@@ -14,13 +14,17 @@ class MadeStrings(Sequence[str]):
     def made(self, place: int) -> str:
         """The string at `place`, from 0 to before the length."""
 
+    def some(self, places: slice) -> list[str]:
+        """The strings of a slice."""
+        return [self.made(n) for n in range(*places.indices(len(self)))]
+
     @overload
     def __getitem__(self, place: int) -> str: ...
     @overload
     def __getitem__(self, place: slice) -> list[str]: ...
     def __getitem__(self, place: int | slice) -> str | list[str]:
         if isinstance(place, slice):
-            return [self.made(n) for n in range(*place.indices(len(self)))]
+            return self.some(place)
         if not 0 <= place < len(self):
             raise IndexError(place)
         return self.made(int(place))

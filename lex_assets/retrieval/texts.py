@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import polars as pl
@@ -18,7 +17,7 @@ AT_ONCE = 4096
 """Texts that are strings at the same time while all are gone through."""
 
 
-class PassageTexts(Sequence[str]):
+class PassageTexts(MadeStrings):
     """The text of each row of a corpus: context and text."""
 
     def __init__(self, corpus: pl.DataFrame) -> None:
@@ -27,14 +26,13 @@ class PassageTexts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._parts[1])
 
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return [search_text(*pair) for pair in zip(*(part[place].to_list() for part in self._parts), strict=True)]
-        return search_text(*(part[int(place)] for part in self._parts))
+    def made(self, place: int) -> str:
+        """The text of a row."""
+        return search_text(*(part[place] for part in self._parts))
+
+    def some(self, places: slice) -> list[str]:
+        """The texts of several rows, which takes less than one by one."""
+        return [search_text(*pair) for pair in zip(*(part[places].to_list() for part in self._parts), strict=True)]
 
     def __iter__(self) -> Iterator[str]:
         for at in range(0, len(self), AT_ONCE):
