@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
 
 from lex_assets.citations.resolve import citation_graph
-from lex_assets.passages.build import build_passages
-from lex_assets.passages.corpus import build_corpus
 from lex_assets.queries.inherit import SourceSets
 from lex_assets.queries.pairs import comparison_pairs
 from lex_assets.queries.questions import Row
@@ -29,6 +28,7 @@ from lex_assets.retrieval.fusion import LearntFusion, fuse
 from lex_assets.retrieval.lexical import LexicalIndex
 from lex_assets.retrieval.types import Encoder, Hits, ranked
 from lex_assets.schemas import search_text
+from lex_assets.sources.archives import unpacked
 from lex_assets.sources.domains import DomainRules
 from lex_assets.sources.read import ingest
 
@@ -45,20 +45,16 @@ def for_choosing(cluster: str) -> bool:
 
 
 def statutes_and_rules(raw: Path) -> pl.DataFrame:
-    """DOCUMENTS: statutes, decrees, administrative rules."""
-    rules = DomainRules.load(None)
-    return pl.concat([ingest(raw / folder, rules).documents for folder in ("laws", "admin_rules")])
-
-
-def finance_passages(documents: pl.DataFrame) -> pl.DataFrame:
-    """PASSAGES of the domain finance."""
-    return build_corpus([build_passages(documents)]).filter(pl.col("domain") == "finance")
+    """DOCUMENTS of every domain: statutes, decrees, administrative rules."""
+    with TemporaryDirectory() as folder:
+        files = unpacked(raw, Path(folder) / "raw", exclude=("precedents*", "partitions.json"))
+        return ingest(files, DomainRules.load(None)).documents
 
 
 def cited_pairs(documents: pl.DataFrame, passages: pl.DataFrame, bench: Path, sets: SourceSets) -> list[Pair]:
-    """(citing, cited) rows of acts and administrative rules. What decrees cite is left out altogether: that a decree's
-    article names the act's is what the bench `delegation` asks for, and none of its answers may be seen."""
-    decrees = documents.filter(pl.col("title").str.contains(r"시행(?:령|규칙)$"))["doc_id"]
+    """(citing, cited) rows. What finance decrees cite is left out altogether: that a decree's article names the act's is what
+    the bench `delegation` asks for, and none of its answers may be seen."""
+    decrees = documents.filter(pl.col("title").str.contains(r"시행(?:령|규칙)$"), domain="finance")["doc_id"]
     citations = citation_graph(documents, passages).filter(~pl.col("source_doc_id").is_in(decrees.to_list()))
     pairs = comparison_pairs(passages, citations, sets)
     answers = qrels(bench / "delegation/qrels.tsv")
