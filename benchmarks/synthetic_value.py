@@ -36,7 +36,7 @@ Tried on the questions for choosing, gain over the untuned hybrid (core · deleg
 +.005 (3); with provisions in their own wording +.032 · +.008 (2); with citing provisions +.041 · +.007, with the lines that
 cite +.030 · +.008; with both kinds +.040 · +.013, +.048 · +.014, +.019 · +.008, half of the former +.029 · +.008; citing and
 cited passage as answers +.012 · +.009, +.019 · +.006, the cited alone +.020 · +.009; lines thrice +.021 · +.012 (2); lines
-alone and under their heading +.026 · +.008 (3), and provisions as a whole: the settings. Paragraphs beside the answer +.023 ·
+alone and under their heading +.026 · +.008 (3), and provisions as a whole: the settings before. Paragraphs beside the answer +.023 ·
 -.002; twice the steps +.034 · +.002. Before these, and without gain for delegation: mined negatives, same-title ones
 included; lower rates, temperature .02, weights between base and tuned ones; longer queries. Queries cut at 24 tokens gain .03
 there, the untuned as much. Adapters (LoRA, all layers and words, three rates) ranked below the model trained whole.
